@@ -1,0 +1,99 @@
+/** From a request to the keyring it speaks to and the credential it carries. */
+import type { Context } from "hono";
+import { sameBytes, sha256 } from "../crypto/hash.ts";
+import { readConfig } from "../env.ts";
+import type { Failure } from "../errors/catalogue.ts";
+import { parseToken } from "../issuer/token.ts";
+import type { Credential } from "../keyring/caller.ts";
+import type { Call, Keyring } from "../keyring/keyring.ts";
+import { keyringOf } from "../keyring/stub.ts";
+import { registryOf } from "../registry/stub.ts";
+import type { Remote } from "../remote.ts";
+import type { Result } from "../result.ts";
+import type { KeyringIdentity } from "../store/settings.ts";
+import { findByCode, findByName, publish } from "./directory.ts";
+import { Problem, unwrap } from "./problem.ts";
+
+export type AppContext = Context<{ Bindings: Env }>;
+
+const DEFAULT_KEYRING = "default";
+const BEARER = /^Bearer +([\x21-\x7e]{1,512})$/i;
+
+/** The bearer credential: a root token, or what should be an access key. Nothing is looked up yet. */
+export function readCredential(c: AppContext): Credential {
+  const header = c.req.header("authorization");
+  if (header === undefined) throw new Problem({ code: "credential-missing" });
+  const token = BEARER.exec(header)?.[1];
+  if (token === undefined) throw new Problem({ code: "credential-malformed" });
+  const config = readConfig(c.env);
+  if (!config.ok) throw new Problem({ code: "not-configured", detail: config.error.join("; ") });
+  const digest = sha256(token);
+  // Every root token is compared, so that the time taken does not say which one was near.
+  const roots = config.value.rootTokens.filter((root) => sameBytes(sha256(root), digest));
+  return roots.length > 0 ? { kind: "root" } : { kind: "access", token };
+}
+
+/** Refuses anything but a root token. */
+export function requireRoot(c: AppContext): void {
+  if (readCredential(c).kind !== "root") throw new Problem({ code: "root-required" });
+}
+
+/**
+ * Calls the keyring that the request's credential names: an access key its own, a root token the one in `Rekey-Keyring`.
+ * The keyring itself checks the access key, in the same call as the work.
+ */
+export async function onKeyring<T>(
+  c: AppContext,
+  work: (keyring: Remote<Keyring>, call: Call) => Promise<Result<T, Failure>>,
+): Promise<T> {
+  const credential = readCredential(c);
+  const identity = await locate(c, credential);
+  const call = { credential, route: routeOf(c), ...(await readIdempotency(c)) };
+  const stub = keyringOf(c.env, identity.code);
+  const result = await work(stub, call);
+  if (result.ok || result.error.code !== "keyring-unknown") return unwrap(result);
+  // Listed but not made: its making was cut off. Making it is safe to repeat.
+  unwrap(await stub.make(identity));
+  return unwrap(await work(stub, call));
+}
+
+/** Adds a keyring to the registry and makes it. */
+export async function makeKeyring(env: Env, identity: KeyringIdentity): Promise<void> {
+  unwrap(await keyringOf(env, identity.code).make(identity));
+  await publish(env, identity);
+}
+
+async function locate(c: AppContext, credential: Credential): Promise<KeyringIdentity> {
+  if (credential.kind === "access") {
+    const parsed = parseToken(credential.token);
+    if (parsed.kind === "malformed") throw new Problem({ code: "credential-malformed" });
+    if (parsed.kind === "foreign") throw new Problem({ code: "credential-unknown" });
+    return unwrap(await findByCode(c.env, parsed.code));
+  }
+  const name = c.req.header("rekey-keyring") ?? DEFAULT_KEYRING;
+  const found = await findByName(c.env, name);
+  if (found.ok || name !== DEFAULT_KEYRING) return unwrap(found);
+  const added = await registryOf(c.env).add(DEFAULT_KEYRING);
+  if (!added.ok) return unwrap(await findByName(c.env, name));
+  await makeKeyring(c.env, added.value);
+  return added.value;
+}
+
+const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
+
+/** The request's Idempotency-Key with what it stands for, on a POST that carries one. */
+export async function readIdempotency(c: AppContext): Promise<Pick<Call, "idempotency">> {
+  const key = c.req.header("idempotency-key");
+  if (key === undefined || c.req.method !== "POST") return {};
+  if (!IDEMPOTENCY_KEY.test(key)) {
+    const errors = [{ path: "Idempotency-Key", message: "must be 1 to 255 visible ASCII characters" }];
+    throw new Problem({ code: "invalid", errors });
+  }
+  const { pathname, search } = new URL(c.req.url);
+  const route = `${c.req.method} ${pathname}${search}`;
+  return { idempotency: { key, route, bodyHash: sha256(await c.req.text()) } };
+}
+
+function routeOf(c: AppContext): string {
+  return `${c.req.method} ${new URL(c.req.url).pathname}`;
+}

@@ -1,0 +1,59 @@
+/** /v1/events: the history, and whether its chain holds. */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { EVENT_TYPES } from "../events/catalogue.ts";
+import { onKeyring } from "./auth.ts";
+import { answer, pageQuerySchema, pageSchema, problems, security, timeOutSchema } from "./schemas.ts";
+
+const eventSchema = z
+  .object({
+    seq: z.int(),
+    id: z.string(),
+    type: z.string(),
+    at: timeOutSchema,
+    actor: z.string().openapi({ description: "Id of an access key, `root`, `cron` or `rekey`." }),
+    key: z.string().nullable(),
+    data: z.record(z.string(), z.unknown()),
+    hash: z.string().openapi({ description: "Hex SHA-256 over the previous hash and this entry." }),
+  })
+  .openapi("Event");
+
+const list = createRoute({
+  method: "get",
+  path: "/v1/events",
+  summary: "List events, newest first",
+  tags: ["events"],
+  security,
+  request: {
+    query: pageQuerySchema.extend({
+      key: z.string().max(100).optional().openapi({ description: "Only this key's, by id or name." }),
+      type: z.enum(EVENT_TYPES).optional(),
+    }),
+  },
+  responses: { 200: answer("A page", pageSchema(eventSchema)), ...problems },
+});
+
+const verify = createRoute({
+  method: "get",
+  path: "/v1/events/verify",
+  summary: "Check the hash chain of the whole history",
+  tags: ["events"],
+  security,
+  responses: {
+    200: answer(
+      "What was found",
+      z.object({ ok: z.boolean(), count: z.int(), brokenAt: z.int().optional() }).openapi("ChainReport"),
+    ),
+    ...problems,
+  },
+});
+
+export function addEvents(app: OpenAPIHono<{ Bindings: Env }>): void {
+  app.openapi(list, async (c) => {
+    const { key, type, ...page } = c.req.valid("query");
+    return c.json(await onKeyring(c, (keyring, call) => keyring.listEvents(call, { key, type }, page)), 200);
+  });
+
+  app.openapi(verify, async (c) => {
+    return c.json(await onKeyring(c, (keyring, call) => keyring.verifyEvents(call)), 200);
+  });
+}

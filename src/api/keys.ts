@@ -1,0 +1,305 @@
+/** /v1/keys: create, adopt, list, read, change, delete, rotate, revoke. */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { durationSchema, parseDuration } from "../duration.ts";
+import { isPrefix } from "../issuer/token.ts";
+import { PROVIDER_NAMES } from "../providers/registry.ts";
+import { onKeyring } from "./auth.ts";
+import { rotationSchema } from "./rotations.ts";
+import {
+  answer,
+  idempotencyHeader,
+  jsonBody,
+  labelsSchema,
+  nameSchema,
+  optionalTimeOutSchema,
+  pageQuerySchema,
+  pageSchema,
+  policySchema,
+  problems,
+  security,
+  timeOutSchema,
+  timeSchema,
+} from "./schemas.ts";
+
+const MAX_WAIT_MS = 30_000;
+
+const destinationLinkSchema = z.strictObject({
+  id: z.string().max(64).openapi({ description: "Id or name of a destination." }),
+  required: z
+    .boolean()
+    .default(true)
+    .openapi({ description: "A rotation waits until it holds the new value." }),
+  mustAcknowledge: z.boolean().default(false),
+  as: nameSchema.optional().openapi({ description: "The key's name there. Default: its name here." }),
+});
+
+const fieldsSchema = z
+  .object({ secret: z.string().min(8).max(16_384) })
+  .catchall(z.string().max(16_384))
+  .refine((fields) => Object.keys(fields).length <= 16, { message: "at most 16 fields" });
+
+const scopesSchema = z.array(z.string().min(1).max(100)).max(100);
+
+const createKeySchema = z
+  .strictObject({
+    name: nameSchema,
+    provider: z.enum(PROVIDER_NAMES),
+    prefix: z
+      .string()
+      .refine(isPrefix, {
+        message: "must be letters and digits in parts joined by _, starting with a letter",
+      })
+      .optional()
+      .openapi({ example: "sk_live" }),
+    scopes: scopesSchema.default([]),
+    role: z.enum(["operator", "agent"]).optional(),
+    subject: z.string().max(200).optional(),
+    expiresAt: timeSchema.optional(),
+    labels: labelsSchema.default({}),
+    policy: policySchema.default({}),
+    destinations: z.array(destinationLinkSchema).max(50).default([]),
+    fields: fieldsSchema.optional().openapi({ description: "Adopt this existing value." }),
+    issuedAt: timeSchema
+      .optional()
+      .openapi({ description: "When the adopted value was made: its age counts from here." }),
+  })
+  .openapi("CreateKey");
+
+const patchKeySchema = z
+  .strictObject({
+    policy: policySchema.optional(),
+    destinations: z.array(destinationLinkSchema).max(50).optional(),
+    labels: labelsSchema.optional(),
+    paused: z.boolean().optional(),
+  })
+  .refine((patch) => Object.keys(patch).length > 0, { message: "names nothing to change" })
+  .openapi("PatchKey");
+
+const versionSchema = z
+  .object({
+    number: z.int(),
+    stage: z.enum(["pending", "current", "previous", "revoking", "revoked", "discarded"]),
+    hint: z.string().openapi({ description: "The last four characters." }),
+    issuedAt: timeOutSchema,
+    promotedAt: optionalTimeOutSchema,
+    graceEndsAt: optionalTimeOutSchema,
+    endReason: z.enum(["rotated", "revoked", "deleted", "discarded"]).nullable(),
+    revokedAt: optionalTimeOutSchema,
+    confirmed: z.boolean().openapi({ description: "It was seen to be refused." }),
+    nextTryAt: optionalTimeOutSchema,
+  })
+  .openapi("Version");
+
+const keySummarySchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    provider: z.string(),
+    prefix: z.string(),
+    scopes: z.array(z.string()),
+    role: z.string().nullable(),
+    subject: z.string().nullable(),
+    expiresAt: optionalTimeOutSchema,
+    labels: z.record(z.string(), z.string()),
+    policy: policySchema,
+    paused: z.boolean(),
+    state: z.enum(["active", "revoked", "deleting", "deleted"]),
+    revision: z.int(),
+    currentVersion: z.int().nullable(),
+    cooldownUntil: optionalTimeOutSchema,
+    nextRotationAt: optionalTimeOutSchema,
+    createdAt: timeOutSchema,
+    createdBy: z.string(),
+  })
+  .openapi("KeySummary");
+
+const keySchema = keySummarySchema
+  .extend({
+    destinations: z.array(
+      z.object({ id: z.string(), required: z.boolean(), mustAcknowledge: z.boolean(), as: z.string() }),
+    ),
+    versions: z.array(versionSchema),
+    rotation: z.string().nullable().openapi({ description: "Id of the live rotation." }),
+  })
+  .openapi("Key");
+
+const secretSchema = z.string().openapi({ description: "The value, shown this once." });
+const createdKeySchema = keySchema.extend({ secret: secretSchema.optional() }).openapi("CreatedKey");
+
+const keyParam = z.object({ key: z.string().max(100).openapi({ description: "Id or name." }) });
+
+const create = createRoute({
+  method: "post",
+  path: "/v1/keys",
+  summary: "Create a key, or adopt an existing value",
+  tags: ["keys"],
+  security,
+  request: { headers: idempotencyHeader, body: jsonBody(createKeySchema) },
+  responses: { 201: answer("Created", createdKeySchema), ...problems },
+});
+
+const listQuerySchema = pageQuerySchema.extend({
+  status: z.enum(["active", "revoked", "deleting", "deleted"]).optional(),
+  provider: z.string().max(64).optional(),
+  label: z
+    .string()
+    .regex(/^[^=]+=.*$/, { message: "must be name=value" })
+    .optional(),
+  dueBefore: timeSchema.optional(),
+});
+
+const list = createRoute({
+  method: "get",
+  path: "/v1/keys",
+  summary: "List keys",
+  tags: ["keys"],
+  security,
+  request: { query: listQuerySchema },
+  responses: { 200: answer("A page", pageSchema(keySummarySchema)), ...problems },
+});
+
+const read = createRoute({
+  method: "get",
+  path: "/v1/keys/{key}",
+  summary: "Read a key with its versions",
+  tags: ["keys"],
+  security,
+  request: { params: keyParam },
+  responses: { 200: answer("The key", keySchema), ...problems },
+});
+
+const patch = createRoute({
+  method: "patch",
+  path: "/v1/keys/{key}",
+  summary: "Change a key; each part that is given replaces that part whole",
+  tags: ["keys"],
+  security,
+  request: {
+    params: keyParam,
+    query: z.strictObject({
+      rotate: z
+        .enum(["true", "false"])
+        .default("false")
+        .openapi({ description: "Also start a rotation, whose value new destinations receive." }),
+    }),
+    body: jsonBody(patchKeySchema),
+  },
+  responses: { 200: answer("The key", keySchema), ...problems },
+});
+
+const remove = createRoute({
+  method: "delete",
+  path: "/v1/keys/{key}",
+  summary: "Delete a key: every version is revoked first",
+  tags: ["keys"],
+  security,
+  request: { params: keyParam },
+  responses: { 202: answer("Being deleted", keySchema), ...problems },
+});
+
+const rotateSchema = z
+  .strictObject({
+    grace: durationSchema.optional(),
+    reason: z.string().max(500).optional(),
+    reveal: z.enum(["none", "inline"]).default("none"),
+  })
+  .openapi("Rotate");
+
+const rotateAnswerSchema = z.object({ rotation: rotationSchema, secret: secretSchema.optional() });
+
+const rotate = createRoute({
+  method: "post",
+  path: "/v1/keys/{key}/rotate",
+  summary: "Rotate a key now, or join the rotation that is live",
+  tags: ["keys"],
+  security,
+  request: {
+    params: keyParam,
+    headers: idempotencyHeader,
+    query: z.strictObject({
+      wait: durationSchema
+        .refine((wait) => parseDuration(wait) <= MAX_WAIT_MS, { message: "at most 30s" })
+        .optional()
+        .openapi({ example: "30s", description: "Answer 200 once the rotation is no longer live." }),
+    }),
+    body: jsonBody(rotateSchema),
+  },
+  responses: {
+    200: answer("No longer live", rotateAnswerSchema),
+    202: answer("Live", rotateAnswerSchema),
+    ...problems,
+  },
+});
+
+const revoke = createRoute({
+  method: "post",
+  path: "/v1/keys/{key}/revoke",
+  summary: "Revoke a key or one version of it now, with no replacement",
+  tags: ["keys"],
+  security,
+  request: {
+    params: keyParam,
+    headers: idempotencyHeader,
+    body: jsonBody(
+      z.strictObject({ reason: z.string().min(1).max(500), version: z.int().min(1).optional() }),
+    ),
+  },
+  responses: { 200: answer("The key", keySchema), ...problems },
+});
+
+export function addKeys(app: OpenAPIHono<{ Bindings: Env }>): void {
+  app.openapi(create, async (c) => {
+    const input = c.req.valid("json");
+    const { key, secret } = await onKeyring(c, (keyring, call) => keyring.createKey(call, input));
+    return c.json({ ...key, ...(secret !== undefined && { secret }) }, 201);
+  });
+
+  app.openapi(list, async (c) => {
+    const { limit, cursor, status, provider, label, dueBefore } = c.req.valid("query");
+    const [labelName = "", ...labelValue] = (label ?? "").split("=");
+    const filter = {
+      state: status,
+      provider,
+      dueBefore,
+      label: label === undefined ? undefined : { name: labelName, value: labelValue.join("=") },
+    };
+    return c.json(
+      await onKeyring(c, (keyring, call) => keyring.listKeys(call, filter, { limit, cursor })),
+      200,
+    );
+  });
+
+  app.openapi(read, async (c) => {
+    const { key } = c.req.valid("param");
+    return c.json(await onKeyring(c, (keyring, call) => keyring.getKey(call, key)), 200);
+  });
+
+  app.openapi(patch, async (c) => {
+    const { key } = c.req.valid("param");
+    const input = c.req.valid("json");
+    const withRotation = c.req.valid("query").rotate === "true";
+    return c.json(
+      await onKeyring(c, (keyring, call) => keyring.patchKey(call, key, input, withRotation)),
+      200,
+    );
+  });
+
+  app.openapi(remove, async (c) => {
+    const { key } = c.req.valid("param");
+    return c.json(await onKeyring(c, (keyring, call) => keyring.deleteKey(call, key)), 202);
+  });
+
+  app.openapi(rotate, async (c) => {
+    const { key } = c.req.valid("param");
+    const input = c.req.valid("json");
+    const waitMs = parseDuration(c.req.valid("query").wait ?? "0");
+    const made = await onKeyring(c, (keyring, call) => keyring.rotateKey(call, key, input, waitMs));
+    return c.json(made, waitMs > 0 && !made.rotation.live ? 200 : 202);
+  });
+
+  app.openapi(revoke, async (c) => {
+    const { key } = c.req.valid("param");
+    const input = c.req.valid("json");
+    return c.json(await onKeyring(c, (keyring, call) => keyring.revokeKey(call, key, input)), 200);
+  });
+}

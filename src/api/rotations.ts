@@ -1,0 +1,107 @@
+/** /v1/rotations and /v1/deliveries: what is going on and what was. */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { onKeyring } from "./auth.ts";
+import {
+  answer,
+  callSchema,
+  optionalTimeOutSchema,
+  pageQuerySchema,
+  pageSchema,
+  problems,
+  security,
+  timeOutSchema,
+} from "./schemas.ts";
+
+const deliverySchema = z
+  .object({
+    id: z.string(),
+    key: z.string(),
+    version: z.int(),
+    revision: z.int().openapi({ description: "Order by this: a higher one wins." }),
+    rotation: z.string().nullable(),
+    destination: z.string(),
+    as: z.string(),
+    required: z.boolean(),
+    mustAcknowledge: z.boolean(),
+    state: z.enum(["pending", "delivered", "failing", "superseded"]),
+    attempts: z.int().openapi({ description: "Failed attempts so far." }),
+    lastCall: callSchema.nullable(),
+    nextTryAt: optionalTimeOutSchema,
+    createdAt: timeOutSchema,
+    deliveredAt: optionalTimeOutSchema,
+  })
+  .openapi("Delivery");
+
+export const rotationSchema = z
+  .object({
+    id: z.string(),
+    key: z.string(),
+    trigger: z.enum(["schedule", "manual"]),
+    reason: z.string().nullable(),
+    requestedBy: z.string(),
+    live: z.boolean(),
+    state: z.enum(["running", "blocked", "needs-attention", "succeeded", "failed", "cancelled"]),
+    step: z.enum(["preflight", "mint", "test", "deliver", "put-back", "done"]),
+    fromVersion: z.int().nullable(),
+    toVersion: z.int().nullable(),
+    attempts: z.int(),
+    problem: z.string().nullable().openapi({ description: "What it waits for or why it ended." }),
+    lastCall: callSchema.nullable(),
+    nextTryAt: optionalTimeOutSchema,
+    startedAt: timeOutSchema,
+    deadlineAt: timeOutSchema,
+    endedAt: optionalTimeOutSchema,
+    deliveries: z.array(deliverySchema),
+  })
+  .openapi("Rotation");
+
+const ofKeyQuery = pageQuerySchema.extend({
+  key: z.string().max(100).optional().openapi({ description: "Only this key's, by id or name." }),
+});
+
+const list = createRoute({
+  method: "get",
+  path: "/v1/rotations",
+  summary: "List rotations, newest first",
+  tags: ["rotations"],
+  security,
+  request: { query: ofKeyQuery },
+  responses: { 200: answer("A page", pageSchema(rotationSchema)), ...problems },
+});
+
+const read = createRoute({
+  method: "get",
+  path: "/v1/rotations/{id}",
+  summary: "Read a rotation with its deliveries",
+  tags: ["rotations"],
+  security,
+  request: { params: z.object({ id: z.string().max(100) }) },
+  responses: { 200: answer("The rotation", rotationSchema), ...problems },
+});
+
+const listDeliveries = createRoute({
+  method: "get",
+  path: "/v1/deliveries",
+  summary: "List deliveries, newest first",
+  tags: ["rotations"],
+  security,
+  request: { query: ofKeyQuery },
+  responses: { 200: answer("A page", pageSchema(deliverySchema)), ...problems },
+});
+
+export function addRotations(app: OpenAPIHono<{ Bindings: Env }>): void {
+  app.openapi(list, async (c) => {
+    const { key, ...page } = c.req.valid("query");
+    return c.json(await onKeyring(c, (keyring, call) => keyring.listRotations(call, key, page)), 200);
+  });
+
+  app.openapi(read, async (c) => {
+    const { id } = c.req.valid("param");
+    return c.json(await onKeyring(c, (keyring, call) => keyring.getRotation(call, id)), 200);
+  });
+
+  app.openapi(listDeliveries, async (c) => {
+    const { key, ...page } = c.req.valid("query");
+    return c.json(await onKeyring(c, (keyring, call) => keyring.listDeliveries(call, key, page)), 200);
+  });
+}

@@ -1,0 +1,81 @@
+/** The HTTP surface: middleware, routes, one error boundary. */
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { bodyLimit } from "hono/body-limit";
+import { HTTPException } from "hono/http-exception";
+import { readCredential } from "./api/auth.ts";
+import { addDestinations } from "./api/destinations.ts";
+import { addEvents } from "./api/events.ts";
+import { addKeyrings } from "./api/keyrings.ts";
+import { addKeys } from "./api/keys.ts";
+import { Problem, respondWith } from "./api/problem.ts";
+import { addRotations } from "./api/rotations.ts";
+import { addVerify } from "./api/verify.ts";
+import { readConfig } from "./env.ts";
+
+const MAX_BODY_BYTES = 64 * 1024;
+
+/** The application, without any binding: those come with each request. */
+export function createApp(): OpenAPIHono<{ Bindings: Env }> {
+  const app = new OpenAPIHono<{ Bindings: Env }>({
+    defaultHook: (result, c) => {
+      if (result.success) return undefined;
+      const errors = result.error.issues.flatMap((issue) =>
+        issue.code === "unrecognized_keys"
+          ? issue.keys.map((key) => ({ path: [...issue.path, key].join("."), message: "unknown field" }))
+          : [{ path: issue.path.join("."), message: issue.message }],
+      );
+      return respondWith(c, { code: "invalid", errors });
+    },
+  });
+
+  app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (c) => respondWith(c, { code: "body-too-large" }) }));
+  app.use(async (c, next) => {
+    await next();
+    c.header("cache-control", "no-store");
+    c.header("x-content-type-options", "nosniff");
+  });
+
+  // Who sends no credential hears so, whatever else is wrong with the request.
+  app.use("/v1/*", async (c, next) => {
+    readCredential(c);
+    await next();
+  });
+
+  app.get("/healthz", (c) => {
+    const config = readConfig(c.env);
+    return config.ok ? c.json({ ok: true }) : c.json({ ok: false, missing: config.error }, 503);
+  });
+  addKeyrings(app);
+  addKeys(app);
+  addRotations(app);
+  addDestinations(app);
+  addVerify(app);
+  addEvents(app);
+
+  app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
+    type: "http",
+    scheme: "bearer",
+    description: "An access key, or ROOT_TOKEN with the header Rekey-Keyring.",
+  });
+  app.doc31("/openapi.json", {
+    openapi: "3.1.0",
+    info: {
+      title: "Rekey",
+      version: "0.1.0",
+      description: "Keeps API keys young: rotates, delivers, retires and verifies them.",
+      license: { name: "MIT", url: "https://opensource.org/license/mit" },
+    },
+    servers: [{ url: "/" }],
+  });
+
+  app.notFound((c) => respondWith(c, { code: "route-unknown" }));
+  app.onError((error, c) => {
+    if (error instanceof Problem) return respondWith(c, error.failure);
+    if (error instanceof HTTPException && error.status === 400)
+      return respondWith(c, { code: "malformed-json" });
+    const instance = crypto.randomUUID();
+    console.error(JSON.stringify({ level: "error", code: "internal", name: error.name, instance }));
+    return respondWith(c, { code: "internal" }, instance);
+  });
+  return app;
+}

@@ -1,0 +1,41 @@
+/** Workers KV: the consumer's Worker reads the value from the namespace `KEYS` under the key's name. */
+import { z } from "zod";
+import { durationSchema, parseDuration } from "../duration.ts";
+import type { Destination, SendResult } from "./destination.ts";
+
+/** Other places see a write in 60 s or more (https://developers.cloudflare.com/kv/concepts/how-kv-works/). */
+const PROPAGATION = "60s";
+const PROBE_NAME = "rekey:probe";
+
+const configSchema = z.strictObject({ propagation: durationSchema.optional() });
+
+/** The name in the namespace. Only the default keyring writes bare names; `/` cannot be part of a key's name. */
+export function kvNameOf(keyring: string, name: string): string {
+  return keyring === "default" ? name : `${keyring}/${name}`;
+}
+
+export const kv: Destination = {
+  type: "kv",
+  title: "Workers KV",
+  config: configSchema,
+  signs: false,
+  propagationMs: (config) => parseDuration(configSchema.parse(config).propagation ?? PROPAGATION),
+  targetOf: ({ keyring, name }) => `kv:${kvNameOf(keyring, name)}`,
+  problemOf: () => undefined,
+
+  async probe({ outbound, keys }) {
+    return resultOf(await outbound.onBinding("KEYS", "GET", () => keys.get(PROBE_NAME)));
+  },
+
+  async put({ outbound, keys, keyring }, { name, fields }) {
+    const only = Object.keys(fields).length === 1;
+    const value = only ? fields.secret : JSON.stringify(fields);
+    return resultOf(await outbound.onBinding("KEYS", "PUT", () => keys.put(kvNameOf(keyring, name), value)));
+  },
+};
+
+function resultOf({ report }: { report: SendResult["report"] }): SendResult {
+  return report.code === "ok"
+    ? { kind: "held", report }
+    : { kind: "failed", report, problem: `Workers KV did not answer (${report.code})` };
+}

@@ -1,0 +1,85 @@
+/**
+ * A signed message to a receiver of the team's own, by Standard Webhooks 1.0
+ * (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
+ */
+import { z } from "zod";
+import { durationSchema, parseDuration } from "../duration.ts";
+import { signMessage } from "../events/signing.ts";
+import type { Destination, DestinationContext, SendResult } from "./destination.ts";
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** Waits between the ten attempts, which span 75 h 35 min. */
+const RETRY_AFTER_MS: readonly number[] = [
+  5 * SECOND,
+  5 * MINUTE,
+  30 * MINUTE,
+  2 * HOUR,
+  5 * HOUR,
+  10 * HOUR,
+  14 * HOUR,
+  20 * HOUR,
+  24 * HOUR,
+];
+
+/** Statuses of a receiver that is alive and asks for less: it gets at least this long. */
+const SLOW_DOWN_STATUSES = [429, 502, 504];
+const SLOW_DOWN_MS = 30 * SECOND;
+const GONE = 410;
+
+const configSchema = z.strictObject({
+  url: z.string(),
+  /** What a message may carry: `plain` the value itself, `none` only the notice. */
+  secretMode: z.enum(["plain", "none"]),
+  propagation: durationSchema.optional(),
+});
+
+export const webhook: Destination = {
+  type: "webhook",
+  title: "Signed webhook",
+  config: configSchema,
+  signs: true,
+  retryAfterMs: RETRY_AFTER_MS,
+  propagationMs: (config) => parseDuration(configSchema.parse(config).propagation ?? "0"),
+  targetOf: ({ destinationId, keyId }) => `webhook:${destinationId}/${keyId}`,
+  problemOf: (config, outbound) => outbound.problemOf(configSchema.parse(config).url),
+
+  probe(context) {
+    return post(context, context.newId(), "ping", context.now, { destinationId: context.destinationId });
+  },
+
+  put(context, message) {
+    const { secretMode } = configSchema.parse(context.config);
+    return post(context, message.deliveryId, "key.version.ready", message.createdAt, {
+      deliveryId: message.deliveryId,
+      keyId: message.keyId,
+      keyName: message.name,
+      version: message.version,
+      revision: message.revision,
+      ...(secretMode === "plain" && { fields: message.fields }),
+    });
+  },
+};
+
+async function post(
+  { config, signingSecret, outbound, now }: DestinationContext,
+  id: string,
+  type: string,
+  at: number,
+  data: Record<string, unknown>,
+): Promise<SendResult> {
+  const { url } = configSchema.parse(config);
+  if (signingSecret === undefined) throw new Error("a webhook destination has no signing secret");
+  const body = JSON.stringify({ type, timestamp: new Date(at).toISOString(), data });
+  const headers = { "content-type": "application/json", ...signMessage(signingSecret, id, now, body) };
+  const { report, status, retryAfterMs } = await outbound.send({ method: "POST", url, headers, body });
+  if (status === undefined)
+    return { kind: "failed", report, problem: `no answer from ${report.host} (${report.code})` };
+  if (status >= 200 && status < 300) return { kind: "held", report };
+  const problem = `${report.host} answered ${status}`;
+  if (status === GONE) return { kind: "gone", report, problem };
+  const wait = Math.max(retryAfterMs ?? 0, SLOW_DOWN_STATUSES.includes(status) ? SLOW_DOWN_MS : 0);
+  return { kind: "failed", report, problem, ...(wait > 0 && { retryAfterMs: wait }) };
+}

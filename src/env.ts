@@ -1,0 +1,65 @@
+/** The deployment's variables, parsed once. What is missing is named together with how to set it. */
+import { z } from "zod";
+import { type MasterKey, parseMasterKeys } from "./crypto/master-keys.ts";
+import { err, ok, type Result } from "./result.ts";
+
+// The runtime forbids `new Function`, which Zod would use to speed up parsing.
+z.config({ jitless: true });
+
+export interface Config {
+  /** Newest first; never empty. */
+  masterKeys: MasterKey[];
+  /** Accepted root tokens; never empty. */
+  rootTokens: string[];
+  privateAllowlist: string | undefined;
+}
+
+const MIN_ROOT_TOKEN_LENGTH = 24;
+
+const variables = z.object({
+  MASTER_KEYS: z
+    .string({
+      error:
+        "MASTER_KEYS is not set; make one with `echo k1:$(openssl rand -base64 32) | npx wrangler secret put MASTER_KEYS`",
+    })
+    .transform((text, check) => {
+      const keys = parseMasterKeys(text);
+      if (keys) return keys;
+      check.addIssue({
+        code: "custom",
+        message: "MASTER_KEYS must read `id:base64[,id:base64…]`, each key 32 bytes",
+      });
+      return z.NEVER;
+    }),
+  ROOT_TOKEN: z
+    .string({
+      error:
+        "ROOT_TOKEN is not set; make one with `openssl rand -hex 32 | npx wrangler secret put ROOT_TOKEN`",
+    })
+    .transform((text) => text.split(",").map((token) => token.trim()))
+    .refine((tokens) => tokens.every((token) => token.length >= MIN_ROOT_TOKEN_LENGTH), {
+      message: `each token in ROOT_TOKEN must have at least ${MIN_ROOT_TOKEN_LENGTH} characters`,
+    }),
+  PRIVATE_ALLOWLIST: z.string().optional(),
+});
+
+const parsed = new WeakMap<object, Result<Config, string[]>>();
+
+/**
+ * The deployment's settings.
+ * @returns the settings, or one sentence for each that is missing or malformed; no sentence holds a value
+ */
+export function readConfig(env: Env): Result<Config, string[]> {
+  const known = parsed.get(env);
+  if (known) return known;
+  const { success, data, error } = variables.safeParse(env);
+  const result = success
+    ? ok({
+        masterKeys: data.MASTER_KEYS,
+        rootTokens: data.ROOT_TOKEN,
+        privateAllowlist: data.PRIVATE_ALLOWLIST,
+      })
+    : err(error.issues.map((issue) => issue.message));
+  parsed.set(env, result);
+  return result;
+}

@@ -1,0 +1,189 @@
+/**
+ * Every expected failure that can reach a caller: its stable code, HTTP status, what it means and what to do next.
+ * The shape on the wire is RFC 9457 (https://www.rfc-editor.org/rfc/rfc9457).
+ */
+export interface CatalogueEntry {
+  status: 400 | 401 | 403 | 404 | 409 | 413 | 422 | 429 | 500 | 503;
+  /** What happened, in one short phrase. */
+  title: string;
+  /** What to do next. */
+  remedy: string;
+}
+
+export const CATALOGUE = {
+  "malformed-json": {
+    status: 400,
+    title: "The body is not JSON",
+    remedy: "Send a JSON object with Content-Type: application/json.",
+  },
+  "credential-missing": {
+    status: 401,
+    title: "No credential was sent",
+    remedy: "Send Authorization: Bearer <access key>.",
+  },
+  "credential-malformed": {
+    status: 401,
+    title: "The credential is not an access key",
+    remedy: "Check that the whole access key was copied; its checksum does not match.",
+  },
+  "credential-unknown": {
+    status: 401,
+    title: "The credential is unknown",
+    remedy: "Use an access key of this deployment. A key issued to a customer never opens this API.",
+  },
+  "credential-expired": {
+    status: 401,
+    title: "The access key has expired",
+    remedy: "Create a new access key with one that is still valid, or with ROOT_TOKEN.",
+  },
+  "credential-revoked": {
+    status: 401,
+    title: "The access key was revoked",
+    remedy: "Use its current version, or create a new access key.",
+  },
+  "credential-grace-ended": {
+    status: 401,
+    title: "The access key was rotated and its grace period is over",
+    remedy: "Switch to the version that replaced it.",
+  },
+  "scope-missing": {
+    status: 403,
+    title: "The access key lacks a scope",
+    remedy: "Use an access key that has the scope named in `scope`.",
+  },
+  "scope-exceeded": {
+    status: 403,
+    title: "An access key cannot give or reveal more than it may do itself",
+    remedy: "Leave out the scopes named in `scopes`, or use a credential that holds them.",
+  },
+  "root-required": {
+    status: 403,
+    title: "Only ROOT_TOKEN may do this",
+    remedy: "Send Authorization: Bearer <ROOT_TOKEN>.",
+  },
+  "route-unknown": {
+    status: 404,
+    title: "There is no such route",
+    remedy: "See GET /openapi.json for every route.",
+  },
+  "keyring-unknown": {
+    status: 404,
+    title: "There is no such keyring",
+    remedy: "Make it with POST /v1/keyrings, or correct the Rekey-Keyring header.",
+  },
+  "not-found": {
+    status: 404,
+    title: "Nothing here has that id or name",
+    remedy: "List what exists, and check that the credential belongs to the right keyring.",
+  },
+  "keyring-exists": { status: 409, title: "A keyring has that name", remedy: "Choose another name." },
+  "name-taken": {
+    status: 409,
+    title: "Something of this kind has that name",
+    remedy: "Choose another name, or delete the one named in `holder`.",
+  },
+  "target-taken": {
+    status: 409,
+    title: "Another key is already written to that name at that destination",
+    remedy: "Give this key another name there with `as`.",
+  },
+  "in-use": {
+    status: 409,
+    title: "It is still in use",
+    remedy: "Take it out of the keys listed in `usedBy` first.",
+  },
+  cooldown: {
+    status: 409,
+    title: "The key was rotated a moment ago and is in its cooldown",
+    remedy: "Try again at `retryAt`.",
+  },
+  "key-revoked": {
+    status: 409,
+    title: "The key has no live version",
+    remedy: "A revoked key stays dead. Create a new key.",
+  },
+  "key-expired": {
+    status: 409,
+    title: "The key has passed its own expiry",
+    remedy: "Create a new key with a later expiresAt.",
+  },
+  "key-deleting": {
+    status: 409,
+    title: "The key is being deleted",
+    remedy: "Nothing; it goes away when every version is seen dead.",
+  },
+  "no-receiver": {
+    status: 409,
+    title: "Nobody would receive the new value",
+    remedy: 'Add a destination, or rotate by hand with reveal: "inline".',
+  },
+  "needs-rotation": {
+    status: 409,
+    title: "Only a hash of the current value is kept, so it cannot be delivered",
+    remedy:
+      "Repeat the call with ?rotate=true: it sets the destinations and starts a rotation whose new value they receive.",
+  },
+  "version-dead": {
+    status: 409,
+    title: "The version is already revoked",
+    remedy: "Nothing; see the key's versions.",
+  },
+  "body-too-large": {
+    status: 413,
+    title: "The body is too large",
+    remedy: "Send at most 64 KiB.",
+  },
+  invalid: {
+    status: 422,
+    title: "The request is not valid",
+    remedy: "Correct every field listed in `errors`.",
+  },
+  "idempotency-mismatch": {
+    status: 422,
+    title: "This Idempotency-Key was used with another body",
+    remedy: "Use a new Idempotency-Key for a new request.",
+  },
+  "rate-limited": {
+    status: 429,
+    title: "Too many requests",
+    remedy: "Wait for the time in Retry-After.",
+  },
+  internal: {
+    status: 500,
+    title: "Something went wrong inside Rekey",
+    remedy: "Try again; if it stays, report it with the `instance`.",
+  },
+  "not-configured": {
+    status: 503,
+    title: "This deployment lacks a setting",
+    remedy: "Set what `detail` names, then try again.",
+  },
+} as const satisfies Record<string, CatalogueEntry>;
+
+export type FailureCode = keyof typeof CATALOGUE;
+
+/** One invalid field of a request. `path` is dotted, empty for the body itself. */
+export interface FieldError {
+  path: string;
+  message: string;
+}
+
+/** An expected failure on its way to the caller. Everything in it may be shown; none of it is ever a secret. */
+export interface Failure {
+  code: FailureCode;
+  /** This occurrence, in words. */
+  detail?: string;
+  /** Missing scope, for `scope-missing`. */
+  scope?: string;
+  /** Offending scopes, for `scope-exceeded`. */
+  scopes?: string[];
+  /** ISO 8601, for `cooldown`. */
+  retryAt?: string;
+  /** Seconds, sent as Retry-After. */
+  retryAfterSeconds?: number;
+  /** Ids that use it, for `in-use`. */
+  usedBy?: string[];
+  /** Id of what holds the name. */
+  holder?: string;
+  errors?: FieldError[];
+}

@@ -1,0 +1,30 @@
+/** Every type of event. `data` holds ids, numbers and words, never a secret. */
+export const EVENT_TYPES = [
+  "keyring.created",
+  "root.used",
+  "key.created",
+  "key.updated",
+  "key.deleted",
+  "key.rotation.started",
+  "key.rotation.blocked",
+  "key.rotation.failed",
+  "key.rotated",
+  "key.revoked",
+  "key.revocation.stuck",
+  "delivery.succeeded",
+  "delivery.failing",
+  "delivery.recovered",
+  "destination.created",
+  "destination.updated",
+  "destination.deleted",
+] as const;
+
+export type EventType = (typeof EVENT_TYPES)[number];
+
+export interface NewEvent {
+  type: EventType;
+  /** Id of the access key that acted, `root`, `cron` or `rekey`. */
+  actor: string;
+  keyId?: string | undefined;
+  data?: Record<string, string | number | boolean | null>;
+}

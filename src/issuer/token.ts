@@ -1,0 +1,72 @@
+/**
+ * The shape of an issued key: `<prefix>_<body><checksum>`. The body is the keyring's code (8), the version's public id (17)
+ * and the secret (43 digits of base62, 256 bits); the checksum is CRC-32 of everything before it, 6 digits.
+ * So 74 characters follow the last underscore.
+ */
+import { crc32 } from "node:zlib";
+import { encodeBase62, randomBase62 } from "../crypto/base62.ts";
+import type { Random } from "../crypto/random.ts";
+
+export const DEFAULT_PREFIX = "rekey";
+export const CODE_DIGITS = 8;
+export const PUBLIC_ID_DIGITS = 17;
+const SECRET_DIGITS = 43;
+const SECRET_BYTES = 32;
+const CHECKSUM_DIGITS = 6;
+const MAX_PREFIX_LENGTH = 40;
+
+/** A prefix of a person's choice: letters and digits in parts joined by underscores (`sk_live`). */
+export const PREFIX_PATTERN = /^[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*$/;
+
+/** Matches any issued key; the README gives it for secret scanners. */
+export const TOKEN_PATTERN = /[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*_[0-9A-Za-z]{74}/;
+
+const WHOLE_TOKEN = new RegExp(`^(?:${TOKEN_PATTERN.source})$`);
+
+export type ParsedToken =
+  | { kind: "token"; prefix: string; code: string; publicId: string }
+  /** Our shape with a wrong checksum. */
+  | { kind: "malformed" }
+  /** Not our shape: perhaps an adopted value. */
+  | { kind: "foreign" };
+
+/** True for a prefix that a key may have. */
+export function isPrefix(text: string): boolean {
+  return text.length <= MAX_PREFIX_LENGTH && PREFIX_PATTERN.test(text);
+}
+
+/** A fresh keyring code. */
+export function newCode(random: Random): string {
+  return randomBase62(random, CODE_DIGITS);
+}
+
+/** A fresh public id of a version. */
+export function newPublicId(random: Random): string {
+  return randomBase62(random, PUBLIC_ID_DIGITS);
+}
+
+/** Makes an issued key for a version. Its secret part is 256 random bits. */
+export function formatToken(prefix: string, code: string, publicId: string, random: Random): string {
+  const unsigned = `${prefix}_${code}${publicId}${encodeBase62(random(SECRET_BYTES), SECRET_DIGITS)}`;
+  return unsigned + checksumOf(unsigned);
+}
+
+/** Reads a presented key without looking anything up. */
+export function parseToken(text: string): ParsedToken {
+  if (!WHOLE_TOKEN.test(text)) return { kind: "foreign" };
+  const unsigned = text.slice(0, -CHECKSUM_DIGITS);
+  if (checksumOf(unsigned) !== text.slice(-CHECKSUM_DIGITS)) return { kind: "malformed" };
+  const bodyAt = text.lastIndexOf("_") + 1;
+  return {
+    kind: "token",
+    prefix: text.slice(0, bodyAt - 1),
+    code: text.slice(bodyAt, bodyAt + CODE_DIGITS),
+    publicId: text.slice(bodyAt + CODE_DIGITS, bodyAt + CODE_DIGITS + PUBLIC_ID_DIGITS),
+  };
+}
+
+function checksumOf(unsigned: string): string {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(crc32(Buffer.from(unsigned, "utf8")));
+  return encodeBase62(bytes, CHECKSUM_DIGITS);
+}

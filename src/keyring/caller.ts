@@ -1,0 +1,52 @@
+/** Who is calling, and whether they may. */
+import type { Failure, FailureCode } from "../errors/catalogue.ts";
+import { lookUp } from "../issuer/verify.ts";
+import { providerOf } from "../providers/registry.ts";
+import { err, ok, type Result } from "../result.ts";
+import type { EngineContext } from "../rotation/context.ts";
+import type { Scope } from "./scopes.ts";
+
+/** What came with a request. The Worker has checked a root token already; an access key is checked here. */
+export type Credential = { kind: "root" } | { kind: "access"; token: string };
+
+export interface Caller {
+  /** Id of the access key, or `root`. */
+  id: string;
+  /** `all` for root. */
+  scopes: readonly string[] | "all";
+}
+
+const REFUSALS: Record<string, FailureCode> = {
+  malformed: "credential-malformed",
+  unknown: "credential-unknown",
+  expired: "credential-expired",
+  revoked: "credential-revoked",
+  "grace-ended": "credential-grace-ended",
+};
+
+/** Finds the caller behind a credential and checks one scope. */
+export function authenticate(
+  context: EngineContext,
+  credential: Credential,
+  scope: Scope,
+): Result<Caller, Failure> {
+  if (credential.kind === "root") return ok({ id: "root", scopes: "all" });
+  const found = lookUp(context.store, context.identity.code, context.vault, credential.token, context.now());
+  if (!("key" in found) || !providerOf(found.key.provider).opensApi) {
+    return err({ code: found.code === "malformed" ? "credential-malformed" : "credential-unknown" });
+  }
+  if (found.code !== "valid") return err({ code: REFUSALS[found.code] ?? "credential-unknown" });
+  const caller = { id: found.key.id, scopes: found.key.scopes };
+  return caller.scopes.includes(scope) ? ok(caller) : err({ code: "scope-missing", scope });
+}
+
+/** The scopes among `wanted` that the caller does not hold. Nobody gives or reveals what they may not do themselves. */
+export function scopesBeyond(caller: Caller, wanted: readonly string[]): string[] {
+  const { scopes } = caller;
+  return scopes === "all" ? [] : wanted.filter((scope) => !scopes.includes(scope));
+}
+
+/** Checks a further scope of an authenticated caller. */
+export function requireScope(caller: Caller, scope: Scope): Failure | undefined {
+  return scopesBeyond(caller, [scope]).length > 0 ? { code: "scope-missing", scope } : undefined;
+}

@@ -1,0 +1,435 @@
+/**
+ * The Durable Object of one keyring: RPC in, one alarm, one SQLite file. Every method authenticates and acts in one call.
+ * What a method does to the database is in operations/; what goes on afterwards is the engine's.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { unwrapDataKey, wrapDataKey } from "../crypto/master-keys.ts";
+import { secureRandom } from "../crypto/random.ts";
+import { Vault } from "../crypto/vault.ts";
+import { readConfig } from "../env.ts";
+import type { Failure } from "../errors/catalogue.ts";
+import type { ChainReport } from "../events/chain.ts";
+import { verifyChain } from "../events/chain.ts";
+import { createOutbound } from "../outbound/port.ts";
+import { registryOf } from "../registry/stub.ts";
+import { err, ok, type Result } from "../result.ts";
+import { type EngineContext, record } from "../rotation/context.ts";
+import { Engine } from "../rotation/engine.ts";
+import { probeDestination } from "../rotation/probe.ts";
+import type { KeyFilter } from "../store/keys.ts";
+import { isMade, migrate } from "../store/migrations.ts";
+import type { KeyringIdentity } from "../store/settings.ts";
+import { durableObjectSql, type Sql } from "../store/sql.ts";
+import { Store } from "../store/store.ts";
+import { authenticate, type Caller, type Credential } from "./caller.ts";
+import { type Earlier, type Repeatable, recall, remember, rememberSecret } from "./idempotency.ts";
+import * as destinations from "./operations/destinations.ts";
+import * as events from "./operations/events.ts";
+import * as keys from "./operations/keys.ts";
+import * as rotations from "./operations/rotations.ts";
+import * as verification from "./operations/verify.ts";
+import type { Page, PageRequest } from "./page.ts";
+import type { Scope } from "./scopes.ts";
+import type {
+  DeliveryView,
+  DestinationView,
+  EventView,
+  KeySummaryView,
+  KeyView,
+  RotationView,
+} from "./views.ts";
+
+/** What comes with every request. */
+export interface Call {
+  credential: Credential;
+  /** Method and path pattern, for the event that every use of a root token is. */
+  route: string;
+  idempotency?: Repeatable | undefined;
+}
+
+type Answer<T> = Result<T, Failure>;
+
+interface Open {
+  context: EngineContext;
+  engine: Engine;
+}
+
+/** Scheduled rotations that one visit of the sweep starts; the rest follow at the next. */
+const STARTS_PER_VISIT = 200;
+/** How long after a bug the alarm looks again. */
+const ALARM_AFTER_BUG_MS = 60_000;
+
+export class Keyring extends DurableObject<Env> {
+  readonly #sql: Sql;
+  #open: Open | undefined;
+  /** When the alarm is set for, as far as this instance knows. */
+  #alarmAt: number | null = null;
+  /** The earliest scheduled start that the registry was told of. */
+  #reportedStartAt: number | null | undefined;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#sql = durableObjectSql(ctx.storage);
+    if (isMade(this.#sql)) migrate(this.#sql);
+  }
+
+  /** Makes the keyring, or finds it made already. Only the Worker calls this, for a name and code that the registry lists. */
+  make(identity: KeyringIdentity): Answer<null> {
+    if (isMade(this.#sql)) return ok(null);
+    const config = readConfig(this.env);
+    if (!config.ok) return err({ code: "not-configured", detail: config.error.join("; ") });
+    this.ctx.storage.transactionSync(() => {
+      migrate(this.#sql);
+      const store = new Store(this.#sql);
+      store.settings.setIdentity(identity);
+      store.settings.setWrappedDataKey(
+        wrapDataKey(config.value.masterKeys, identity.code, secureRandom(32), secureRandom),
+      );
+    });
+    const open = this.#opened();
+    if (!open.ok) return open;
+    const { context } = open.value;
+    context.store.transaction(() =>
+      record(context, { type: "keyring.created", actor: "root", data: { ...identity } }),
+    );
+    return ok(null);
+  }
+
+  createKey(call: Call, input: keys.CreateKeyInput): Answer<keys.CreatedKey> {
+    return this.#write(
+      call,
+      "keys:write",
+      ({ context }, caller) => keys.createKey(context, caller, input),
+      (made) => ({ resource: made.key.id, ...(made.secret !== undefined && { secret: made.secret }) }),
+      ({ context }, { resource, secret }) => {
+        const key = keys.getKey(context, resource);
+        return key.ok ? ok({ key: key.value, ...(secret !== undefined && { secret }) }) : key;
+      },
+    );
+  }
+
+  listKeys(call: Call, filter: KeyFilter, page: PageRequest): Answer<Page<KeySummaryView>> {
+    return this.#read(call, "keys:read", ({ context }) => keys.listKeys(context, filter, page));
+  }
+
+  getKey(call: Call, idOrName: string): Answer<KeyView> {
+    return this.#read(call, "keys:read", ({ context }) => keys.getKey(context, idOrName));
+  }
+
+  patchKey(call: Call, idOrName: string, input: keys.PatchKeyInput, rotate: boolean): Answer<KeyView> {
+    return this.#write(call, "keys:write", ({ context }, caller) =>
+      keys.patchKey(context, caller, idOrName, input, rotate),
+    );
+  }
+
+  deleteKey(call: Call, idOrName: string): Answer<KeyView> {
+    return this.#write(call, "keys:write", ({ context }, caller) =>
+      keys.deleteKey(context, caller, idOrName),
+    );
+  }
+
+  revokeKey(call: Call, idOrName: string, input: keys.RevokeInput): Answer<KeyView> {
+    return this.#write(
+      call,
+      "keys:revoke",
+      ({ context }, caller) => keys.revokeKey(context, caller, idOrName, input),
+      (key) => ({ resource: key.id }),
+      ({ context }, { resource }) => keys.getKey(context, resource),
+    );
+  }
+
+  /** Starts or joins a rotation, then waits as asked; see `awaitRotation`. */
+  async rotateKey(
+    call: Call,
+    idOrName: string,
+    input: rotations.RotateInput,
+    waitMs: number,
+  ): Promise<Answer<rotations.RotateAnswer>> {
+    const reveal = input.reveal === "inline";
+    let repeated: Earlier | undefined;
+    const begun = this.#write<{ id: string; caller: Caller }>(
+      call,
+      "keys:rotate",
+      ({ context, engine }, caller) => {
+        const row = rotations.beginRotation(context, caller, idOrName, input);
+        if (!row.ok) return row;
+        if (reveal) engine.holdReveal(row.value.id);
+        return ok({ id: row.value.id, caller });
+      },
+      ({ id }) => ({ resource: id }),
+      (_, earlier, caller) => {
+        repeated = earlier;
+        return ok({ id: earlier.resource, caller });
+      },
+    );
+    if (!begun.ok) return begun;
+    const open = this.#opened();
+    if (!open.ok) return open;
+    const { context, engine } = open.value;
+    const { id, caller } = begun.value;
+    const answer = await rotations.awaitRotation(context, engine, id, reveal && !repeated, waitMs);
+    if (repeated?.secret !== undefined) return ok({ ...answer, secret: repeated.secret });
+    const { secret } = answer;
+    if (call.idempotency && secret !== undefined) {
+      const { idempotency } = call;
+      context.store.transaction(() => rememberSecret(context, caller, idempotency, secret));
+      this.#arm();
+    }
+    return ok(answer);
+  }
+
+  getRotation(call: Call, id: string): Answer<RotationView> {
+    return this.#read(call, "keys:read", ({ context }) => rotations.getRotation(context, id));
+  }
+
+  listRotations(call: Call, key: string | undefined, page: PageRequest): Answer<Page<RotationView>> {
+    return this.#read(call, "keys:read", ({ context }) => rotations.listRotations(context, key, page));
+  }
+
+  verify(call: Call, input: verification.VerifyInput): Answer<verification.VerifyAnswer> {
+    return this.#read(call, "keys:verify", ({ context }) => ok(verification.verifyKey(context, input)));
+  }
+
+  createDestination(
+    call: Call,
+    input: destinations.CreateDestinationInput,
+  ): Answer<destinations.CreatedDestination> {
+    return this.#write(
+      call,
+      "settings:write",
+      ({ context }, caller) => destinations.createDestination(context, caller, input),
+      ({ destination, signingSecret }) => ({
+        resource: destination.id,
+        ...(signingSecret !== undefined && { secret: signingSecret }),
+      }),
+      ({ context }, { resource, secret }) => {
+        const row = destinations.getDestination(context, resource);
+        return row.ok
+          ? ok({ destination: row.value, ...(secret !== undefined && { signingSecret: secret }) })
+          : row;
+      },
+    );
+  }
+
+  listDestinations(call: Call, page: PageRequest): Answer<Page<DestinationView>> {
+    return this.#read(call, "settings:read", ({ context }) => destinations.listDestinations(context, page));
+  }
+
+  getDestination(call: Call, idOrName: string): Answer<DestinationView> {
+    return this.#read(call, "settings:read", ({ context }) => destinations.getDestination(context, idOrName));
+  }
+
+  patchDestination(
+    call: Call,
+    idOrName: string,
+    input: destinations.PatchDestinationInput,
+  ): Answer<DestinationView> {
+    return this.#write(call, "settings:write", ({ context }, caller) =>
+      destinations.patchDestination(context, caller, idOrName, input),
+    );
+  }
+
+  deleteDestination(call: Call, idOrName: string): Answer<void> {
+    return this.#write(call, "settings:write", ({ context }, caller) =>
+      destinations.deleteDestination(context, caller, idOrName),
+    );
+  }
+
+  /** Sends a probe now and answers how it ended. */
+  async testDestination(call: Call, idOrName: string): Promise<Answer<destinations.TestedDestination>> {
+    const found = this.#read(call, "settings:write", ({ context }) => {
+      const row = context.store.destinations.find(idOrName);
+      return row ? ok({ context, row }) : err(destinations.destinationNotFound());
+    });
+    if (!found.ok) return found;
+    const { context, row } = found.value;
+    const probe = await probeDestination(context, row);
+    return this.#commit(({ engine }) => {
+      const noted = context.store.transaction(() => destinations.noteTest(context, row.id, probe));
+      engine.pump();
+      return noted;
+    });
+  }
+
+  listDeliveries(call: Call, key: string | undefined, page: PageRequest): Answer<Page<DeliveryView>> {
+    return this.#read(call, "keys:read", ({ context }) => destinations.listDeliveries(context, key, page));
+  }
+
+  listEvents(call: Call, query: events.EventQuery, page: PageRequest): Answer<Page<EventView>> {
+    return this.#read(call, "events:read", ({ context }) => events.listEvents(context, query, page));
+  }
+
+  verifyEvents(call: Call): Answer<ChainReport> {
+    return this.#read(call, "events:read", ({ context }) => ok(verifyChain(context.store.events)));
+  }
+
+  /**
+   * The sweep's visit: starts what is past its age and sets the alarm again, should it have been lost.
+   * @returns when the next scheduled start is due (milliseconds since the epoch), or null; `more` when some are due already
+   */
+  visit(): Answer<{ nextStartAt: number | null; started: number; more: boolean }> {
+    return this.#commit(({ context, engine }) => {
+      this.#alarmAt = null;
+      const started = engine.startDue(STARTS_PER_VISIT);
+      const nextStartAt = context.store.due.earliestStartAt();
+      this.#reportedStartAt = nextStartAt;
+      return ok({ nextStartAt, started, more: nextStartAt !== null && nextStartAt <= context.now() });
+    });
+  }
+
+  /** Serves what is under way. Never throws: the platform drops an alarm that failed six times. */
+  override alarm(): void {
+    this.#alarmAt = null;
+    try {
+      const open = this.#opened();
+      if (open.ok) open.value.engine.pump();
+      else if (isMade(this.#sql)) this.#setAlarm(Date.now() + ALARM_AFTER_BUG_MS);
+    } catch (error) {
+      logBug(error);
+      this.#setAlarm(Date.now() + ALARM_AFTER_BUG_MS);
+    }
+  }
+
+  #read<T>(call: Call, scope: Scope, body: (open: Open, caller: Caller) => Answer<T>): Answer<T> {
+    const open = this.#opened();
+    if (!open.ok) return open;
+    const { context } = open.value;
+    const caller = authenticate(context, call.credential, scope);
+    if (!caller.ok) return caller;
+    if (caller.value.id === "root") this.#recordRoot(context, call);
+    return body(open.value, caller.value);
+  }
+
+  /**
+   * One change in one transaction. With an Idempotency-Key the same request is answered by `replay` from what `keep` kept.
+   */
+  #write<T>(
+    call: Call,
+    scope: Scope,
+    body: (open: Open, caller: Caller) => Answer<T>,
+    keep?: (made: T) => { resource: string; secret?: string },
+    replay?: (open: Open, earlier: Earlier, caller: Caller) => Answer<T>,
+  ): Answer<T> {
+    return this.#commit((open) => {
+      const { context, engine } = open;
+      const caller = authenticate(context, call.credential, scope);
+      if (!caller.ok) return caller;
+      if (caller.value.id === "root") this.#recordRoot(context, call);
+      const { idempotency } = call;
+      if (idempotency && replay) {
+        const earlier = recall(context, caller.value, idempotency);
+        if (!earlier.ok) return earlier;
+        if (earlier.value) return replay(open, earlier.value, caller.value);
+      }
+      const result = rollBackOnFailure(context.store, () => {
+        const made = body(open, caller.value);
+        if (made.ok && idempotency && keep) {
+          const { resource, secret } = keep(made.value);
+          remember(context, caller.value, idempotency, resource, secret);
+        }
+        return made;
+      });
+      if (result.ok) {
+        engine.pump();
+        engine.wake();
+      }
+      return result;
+    });
+  }
+
+  /** Runs a change and tells the registry when a scheduled start came nearer. */
+  #commit<T>(body: (open: Open) => Answer<T>): Answer<T> {
+    const open = this.#opened();
+    if (!open.ok) return open;
+    const result = body(open.value);
+    this.#reportStart(open.value.context);
+    return result;
+  }
+
+  #recordRoot(context: EngineContext, call: Call): void {
+    context.store.transaction(() =>
+      record(context, { type: "root.used", actor: "root", data: { route: call.route } }),
+    );
+  }
+
+  #reportStart({ store, identity }: EngineContext): void {
+    const at = store.due.earliestStartAt();
+    const known = this.#reportedStartAt;
+    if (at === null || (known !== undefined && known !== null && known <= at)) return;
+    this.#reportedStartAt = at;
+    this.ctx.waitUntil(
+      registryOf(this.env)
+        .noteStart(identity.code, at)
+        .catch((error: unknown) => {
+          this.#reportedStartAt = undefined;
+          logBug(error);
+        }),
+    );
+  }
+
+  #opened(): Answer<Open> {
+    if (this.#open) return ok(this.#open);
+    if (!isMade(this.#sql)) return err({ code: "keyring-unknown" });
+    const config = readConfig(this.env);
+    if (!config.ok) return err({ code: "not-configured", detail: config.error.join("; ") });
+    const store = new Store(this.#sql);
+    const identity = store.settings.identity();
+    const wrapped = store.settings.wrappedDataKey();
+    if (!identity || !wrapped) throw new Error("a keyring without identity");
+    const dataKey = unwrapDataKey(config.value.masterKeys, identity.code, wrapped);
+    if (!dataKey) {
+      const detail = `MASTER_KEYS no longer holds "${wrapped.masterKeyId}", which this keyring was sealed with; add it back`;
+      return err({ code: "not-configured", detail });
+    }
+    const now = () => Date.now();
+    const context: EngineContext = {
+      store,
+      identity,
+      vault: new Vault(identity.code, dataKey, secureRandom),
+      outbound: createOutbound({ allowlist: config.value.privateAllowlist, now }),
+      keys: this.env.KEYS,
+      random: secureRandom,
+      now,
+    };
+    const engine = new Engine(context, {
+      keepAlive: (work) => this.ctx.waitUntil(work),
+      arm: () => this.#arm(),
+      onBug: logBug,
+    });
+    this.#open = { context, engine };
+    return ok(this.#open);
+  }
+
+  #arm(): void {
+    const at = this.#open?.engine.nextAlarmAt() ?? null;
+    if (at !== null && (this.#alarmAt === null || at < this.#alarmAt)) this.#setAlarm(at);
+  }
+
+  #setAlarm(at: number): void {
+    this.#alarmAt = at;
+    this.ctx.storage.setAlarm(at).catch(logBug);
+  }
+}
+
+/** A failure leaves nothing behind: the transaction is rolled back before it is answered. */
+function rollBackOnFailure<T>(store: Store, body: () => Answer<T>): Answer<T> {
+  let failed: Answer<T> | undefined;
+  try {
+    return store.transaction(() => {
+      const result = body();
+      if (result.ok) return result;
+      failed = result;
+      throw new Error("rolled back");
+    });
+  } catch (error) {
+    if (failed) return failed;
+    throw error;
+  }
+}
+
+/** A bug in our own code. Only its kind and place are logged: a message might quote what it worked on. */
+function logBug(error: unknown): void {
+  const name = error instanceof Error ? error.name : typeof error;
+  const at = error instanceof Error ? (error.stack?.split("\n")[1]?.trim() ?? "") : "";
+  console.error(JSON.stringify({ level: "error", code: "internal", name, at }));
+}

@@ -1,0 +1,230 @@
+/** Destinations: create, list, read, change, delete, test; and the list of deliveries. */
+import { destinationOf } from "../../destinations/registry.ts";
+import type { Failure } from "../../errors/catalogue.ts";
+import { newSigningSecret } from "../../events/signing.ts";
+import { newId } from "../../ids.ts";
+import { err, ok, type Result } from "../../result.ts";
+import { type EngineContext, record } from "../../rotation/context.ts";
+import type { Probe } from "../../rotation/probe.ts";
+import type { DestinationRow } from "../../store/destinations.ts";
+import type { Caller } from "../caller.ts";
+import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
+import {
+  type CallView,
+  type DeliveryView,
+  type DestinationView,
+  viewDelivery,
+  viewDestination,
+} from "../views.ts";
+import { badCursor, keyNotFound } from "./keys.ts";
+
+export interface CreateDestinationInput {
+  name: string;
+  type: string;
+  config: Record<string, unknown>;
+}
+
+export interface PatchDestinationInput {
+  name?: string | undefined;
+  config?: Record<string, unknown> | undefined;
+}
+
+export interface CreatedDestination {
+  destination: DestinationView;
+  /** Shown this once, for types that sign. */
+  signingSecret?: string;
+}
+
+export interface TestedDestination {
+  destination: DestinationView;
+  ok: boolean;
+  problem: string | null;
+  call: CallView | null;
+}
+
+export function createDestination(
+  context: EngineContext,
+  caller: Caller,
+  input: CreateDestinationInput,
+): Result<CreatedDestination, Failure> {
+  const { store, random, vault } = context;
+  const type = destinationOf(input.type);
+  const config = parseConfig(context, input.type, input.config);
+  if (!config.ok) return config;
+  const holder = store.destinations.find(input.name);
+  if (holder) return err({ code: "name-taken", holder: holder.id });
+  const now = context.now();
+  const id = newId("dst", now, random);
+  const signingSecret = type.signs ? newSigningSecret(random) : undefined;
+  const row = store.destinations.insert({
+    id,
+    name: input.name,
+    type: type.type,
+    config: config.value,
+    sealed: signingSecret === undefined ? null : vault.seal(secretPlace(id, 1), signingSecret),
+    state: "unproven",
+    revision: 1,
+    provenAt: null,
+    probeAttempt: 0,
+    lastCall: null,
+    createdAt: now,
+    createdBy: caller.id,
+  });
+  record(context, {
+    type: "destination.created",
+    actor: caller.id,
+    data: { destinationId: id, name: row.name, destinationType: row.type },
+  });
+  return ok({ destination: viewDestination(store, row), ...(signingSecret && { signingSecret }) });
+}
+
+export function listDestinations(
+  { store }: EngineContext,
+  page: PageRequest,
+): Result<Page<DestinationView>, Failure> {
+  const after = decodeCursor(page.cursor);
+  if (after === undefined) return err(badCursor());
+  const rows = store.destinations.list(after, page.limit + 1);
+  return ok(pageOf(rows, page.limit, (row) => viewDestination(store, row)));
+}
+
+export function getDestination({ store }: EngineContext, idOrName: string): Result<DestinationView, Failure> {
+  const row = store.destinations.find(idOrName);
+  return row ? ok(viewDestination(store, row)) : err(destinationNotFound());
+}
+
+/** Changes a destination. A new config has to prove itself again before it is sent anything. */
+export function patchDestination(
+  context: EngineContext,
+  caller: Caller,
+  idOrName: string,
+  input: PatchDestinationInput,
+): Result<DestinationView, Failure> {
+  const { store, vault } = context;
+  const row = store.destinations.find(idOrName);
+  if (!row) return err(destinationNotFound());
+  const holder = input.name === undefined ? undefined : store.destinations.find(input.name);
+  if (holder && holder.id !== row.id) return err({ code: "name-taken", holder: holder.id });
+  const patch: Partial<DestinationRow> = input.name === undefined ? {} : { name: input.name };
+  if (input.config) {
+    const config = parseConfig(context, row.type, input.config);
+    if (!config.ok) return config;
+    const revision = row.revision + 1;
+    const secret = row.sealed && vault.open(secretPlace(row.id, row.revision), row.sealed);
+    const sealed = secret === null ? null : vault.seal(secretPlace(row.id, revision), secret);
+    Object.assign(patch, {
+      config: config.value,
+      revision,
+      sealed,
+      state: "unproven",
+      provenAt: null,
+      probeAttempt: 0,
+    });
+  }
+  const changed = store.destinations.update(row, patch);
+  if (input.config) resumeDeliveries(context, row.id);
+  record(context, {
+    type: "destination.updated",
+    actor: caller.id,
+    data: { destinationId: row.id, changed: Object.keys(input).sort().join(" ") },
+  });
+  return ok(viewDestination(store, changed));
+}
+
+export function deleteDestination(
+  context: EngineContext,
+  caller: Caller,
+  idOrName: string,
+): Result<void, Failure> {
+  const { store } = context;
+  const row = store.destinations.find(idOrName);
+  if (!row) return err(destinationNotFound());
+  const usedBy = store.destinations.linksOfDestination(row.id).map((link) => link.keyId);
+  if (usedBy.length > 0) return err({ code: "in-use", usedBy });
+  store.destinations.delete(row.id);
+  record(context, {
+    type: "destination.deleted",
+    actor: caller.id,
+    data: { destinationId: row.id, name: row.name },
+  });
+  return ok(undefined);
+}
+
+/** Keeps what a test found. A destination that is back gets what it missed. */
+export function noteTest(
+  context: EngineContext,
+  id: string,
+  probe: Probe,
+): Result<TestedDestination, Failure> {
+  const row = probe.commit();
+  if (!row) return err(destinationNotFound());
+  if (probe.result.kind === "held") resumeDeliveries(context, id);
+  const destination = viewDestination(context.store, row);
+  const problem = probe.result.kind === "held" ? null : probe.result.problem;
+  return ok({ destination, ok: problem === null, problem, call: destination.lastCall });
+}
+
+/** A page of deliveries, newest first. */
+export function listDeliveries(
+  { store }: EngineContext,
+  idOrName: string | undefined,
+  page: PageRequest,
+): Result<Page<DeliveryView>, Failure> {
+  const before = decodeCursor(page.cursor);
+  if (before === undefined) return err(badCursor());
+  const key = idOrName === undefined ? undefined : store.keys.find(idOrName);
+  if (idOrName !== undefined && !key) return err(keyNotFound());
+  const rows = store.deliveries.list(key?.id, before, page.limit + 1);
+  return ok(pageOf(rows, page.limit, viewDelivery));
+}
+
+export function destinationNotFound(): Failure {
+  return { code: "not-found", detail: "no destination has this id or name" };
+}
+
+/** What waits for a destination is tried now, with all its attempts before it again. */
+function resumeDeliveries({ store, now }: EngineContext, destinationId: string): void {
+  for (const { keyId } of store.destinations.linksOfDestination(destinationId)) {
+    for (const delivery of store.deliveries.unsettled(keyId)) {
+      if (delivery.destinationId !== destinationId || delivery.leaseUntil !== null) continue;
+      store.deliveries.update(delivery, { state: "pending", attempt: 0, dueAt: now() });
+    }
+  }
+}
+
+function parseConfig(
+  { outbound }: EngineContext,
+  type: string,
+  config: Record<string, unknown>,
+): Result<Record<string, unknown>, Failure> {
+  const destination = destinationOf(type);
+  const { success, data, error } = destination.config.safeParse(config);
+  if (!success) {
+    const errors = error.issues.map((issue) => ({
+      path: ["config", ...issue.path].join("."),
+      message: issue.message,
+    }));
+    return err({ code: "invalid", errors });
+  }
+  const problem = destination.problemOf(data, outbound);
+  if (problem)
+    return err({
+      code: "invalid",
+      errors: [{ path: "config.url", message: URL_PROBLEMS[problem] ?? problem }],
+    });
+  return ok(data);
+}
+
+const URL_PROBLEMS: Record<string, string> = {
+  "not-a-url": "must be a URL",
+  "not-https": "must be https",
+  "has-credentials": "must not carry a user name or password",
+  "has-port": "must use the default port",
+  "ip-address": "must be a name, not an address",
+  "private-name": "must be a public name",
+  "too-long": "must have at most 2048 characters",
+};
+
+function secretPlace(id: string, revision: number) {
+  return { table: "destination", id, revision, purpose: "signing-secret" };
+}

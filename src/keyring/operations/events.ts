@@ -1,0 +1,29 @@
+/** The history: read it, check it. */
+import type { Failure } from "../../errors/catalogue.ts";
+import { err, ok, type Result } from "../../result.ts";
+import type { EngineContext } from "../../rotation/context.ts";
+import { decodeCursor, encodeCursor, type Page, type PageRequest } from "../page.ts";
+import { type EventView, viewEvent } from "../views.ts";
+import { badCursor } from "./keys.ts";
+
+export interface EventQuery {
+  key?: string | undefined;
+  type?: string | undefined;
+}
+
+/** A page of events, newest first. A page may be short, even empty, and still have a next one when a filter matches little. */
+export function listEvents(
+  { store }: EngineContext,
+  query: EventQuery,
+  page: PageRequest,
+): Result<Page<EventView>, Failure> {
+  const before = decodeCursor(page.cursor);
+  if (before === undefined || !/^\d*$/.test(before)) return err(badCursor());
+  const keyId = query.key === undefined ? undefined : (store.keys.find(query.key)?.id ?? query.key);
+  const { rows, next } = store.events.page(
+    { keyId, type: query.type },
+    before === "" ? Number.MAX_SAFE_INTEGER : Number(before),
+    page.limit,
+  );
+  return ok({ items: rows.map(viewEvent), nextCursor: next === null ? null : encodeCursor(String(next)) });
+}

@@ -1,0 +1,60 @@
+/** What cron does: visits every keyring with something due, and each one once a day to repair what was lost. */
+import { Gate } from "../outbound/gate.ts";
+import type { VisitReport } from "../registry/registry.ts";
+import { registryOf } from "../registry/stub.ts";
+import { keyringOf } from "./stub.ts";
+
+const PAGE = 100;
+/** The free plan allows 1,000 calls to objects an invocation; what is left over follows at the next cron. */
+const MAX_VISITS = 900;
+const VISITS_AT_ONCE = 6;
+const MAX_VISITS_OF_ONE = 10;
+
+export interface SweepReport {
+  visited: number;
+  failed: number;
+  started: number;
+}
+
+/**
+ * Runs one sweep. Skipped or doubled crons do no harm: what is due stays due, what was started is not started again.
+ * @param scheduledAt the cron's own time, milliseconds since the epoch
+ */
+export async function sweep(env: Env, scheduledAt: number): Promise<SweepReport> {
+  const registry = registryOf(env);
+  const gate = new Gate(VISITS_AT_ONCE);
+  const report: SweepReport = { visited: 0, failed: 0, started: 0 };
+  const lists = [
+    (limit: number) => registry.nextDue(scheduledAt, limit),
+    (limit: number) => registry.nextUnseen(scheduledAt, limit),
+  ];
+  for (const nextPage of lists) {
+    while (report.visited < MAX_VISITS) {
+      const codes = await nextPage(Math.min(PAGE, MAX_VISITS - report.visited));
+      if (codes.length === 0) break;
+      const visits = await Promise.all(codes.map((code) => gate.run(() => visit(env, code, report))));
+      await registry.noteVisits(visits, scheduledAt);
+    }
+  }
+  await registry.endSweep(scheduledAt);
+  return report;
+}
+
+/** Visits one keyring, again while it has more to start than one visit does. */
+async function visit(env: Env, code: string, report: SweepReport): Promise<VisitReport> {
+  let nextStartAt: number | null = null;
+  try {
+    for (let calls = 0; calls < MAX_VISITS_OF_ONE; calls++) {
+      report.visited += 1;
+      const seen = await keyringOf(env, code).visit();
+      if (!seen.ok) throw new Error(seen.error.code);
+      report.started += seen.value.started;
+      nextStartAt = seen.value.nextStartAt;
+      if (!seen.value.more) break;
+    }
+    return { code, ok: true, nextStartAt };
+  } catch {
+    report.failed += 1;
+    return { code, ok: false, nextStartAt: null };
+  }
+}

@@ -1,0 +1,275 @@
+/** Rows as the API shows them: times as ISO 8601, no sealed value, no hash. */
+import { destinationOf } from "../destinations/registry.ts";
+import type { DeliveryRow, DeliveryState } from "../store/deliveries.ts";
+import type { DestinationRow, DestinationState } from "../store/destinations.ts";
+import type { EventRow } from "../store/events.ts";
+import type { KeyRow, KeyState, Policy } from "../store/keys.ts";
+import type { RotationRow, RotationState, RotationStep, Trigger } from "../store/rotations.ts";
+import type { Store } from "../store/store.ts";
+import type { EndReason, Stage, VersionRow } from "../store/versions.ts";
+import type { CallReport } from "../store/work-table.ts";
+
+export interface CallView {
+  method: string;
+  host: string;
+  status: number | null;
+  code: string;
+  at: string;
+}
+
+export interface VersionView {
+  number: number;
+  stage: Stage;
+  hint: string;
+  issuedAt: string;
+  promotedAt: string | null;
+  graceEndsAt: string | null;
+  endReason: EndReason | null;
+  revokedAt: string | null;
+  confirmed: boolean;
+  nextTryAt: string | null;
+}
+
+export interface KeyDestinationView {
+  id: string;
+  required: boolean;
+  mustAcknowledge: boolean;
+  as: string;
+}
+
+export interface KeySummaryView {
+  id: string;
+  name: string;
+  provider: string;
+  prefix: string;
+  scopes: string[];
+  role: string | null;
+  subject: string | null;
+  expiresAt: string | null;
+  labels: Record<string, string>;
+  policy: Policy;
+  paused: boolean;
+  state: KeyState;
+  revision: number;
+  currentVersion: number | null;
+  cooldownUntil: string | null;
+  nextRotationAt: string | null;
+  createdAt: string;
+  createdBy: string;
+}
+
+export interface KeyView extends KeySummaryView {
+  destinations: KeyDestinationView[];
+  versions: VersionView[];
+  /** Id of the live rotation. */
+  rotation: string | null;
+}
+
+export interface DeliveryView {
+  id: string;
+  key: string;
+  version: number;
+  revision: number;
+  rotation: string | null;
+  destination: string;
+  as: string;
+  required: boolean;
+  mustAcknowledge: boolean;
+  state: DeliveryState;
+  attempts: number;
+  lastCall: CallView | null;
+  nextTryAt: string | null;
+  createdAt: string;
+  deliveredAt: string | null;
+}
+
+export interface RotationView {
+  id: string;
+  key: string;
+  trigger: Trigger;
+  reason: string | null;
+  requestedBy: string;
+  live: boolean;
+  state: RotationState;
+  step: RotationStep;
+  fromVersion: number | null;
+  toVersion: number | null;
+  attempts: number;
+  problem: string | null;
+  lastCall: CallView | null;
+  nextTryAt: string | null;
+  startedAt: string;
+  deadlineAt: string;
+  endedAt: string | null;
+  deliveries: DeliveryView[];
+}
+
+export interface DestinationView {
+  id: string;
+  name: string;
+  type: string;
+  config: Record<string, unknown>;
+  state: DestinationState;
+  provenAt: string | null;
+  lastCall: CallView | null;
+  usedBy: string[];
+  createdAt: string;
+  createdBy: string;
+}
+
+export interface EventView {
+  seq: number;
+  id: string;
+  type: string;
+  at: string;
+  actor: string;
+  key: string | null;
+  data: Record<string, unknown>;
+  /** Hex SHA-256 over the previous hash and this entry. */
+  hash: string;
+}
+
+export function summarizeKey(store: Store, key: KeyRow): KeySummaryView {
+  return {
+    id: key.id,
+    name: key.name,
+    provider: key.provider,
+    prefix: key.prefix,
+    scopes: key.scopes,
+    role: key.role,
+    subject: key.subject,
+    expiresAt: isoOf(key.expiresAt),
+    labels: key.labels,
+    policy: key.policy,
+    paused: key.paused,
+    state: key.state,
+    revision: key.revision,
+    currentVersion: store.versions.current(key.id)?.number ?? null,
+    cooldownUntil: isoOf(key.cooldownUntil),
+    nextRotationAt: isoOf(key.dueAt),
+    createdAt: iso(key.createdAt),
+    createdBy: key.createdBy,
+  };
+}
+
+export function viewKey(store: Store, key: KeyRow): KeyView {
+  return {
+    ...summarizeKey(store, key),
+    destinations: store.destinations.linksOfKey(key.id).map((link) => ({
+      id: link.destinationId,
+      required: link.required,
+      mustAcknowledge: link.mustAcknowledge,
+      as: link.name,
+    })),
+    versions: store.versions.ofKey(key.id).map(viewVersion),
+    rotation: store.rotations.live(key.id)?.id ?? null,
+  };
+}
+
+export function viewRotation(store: Store, row: RotationRow): RotationView {
+  const sent = row.toVersion === null ? [] : store.deliveries.ofRotation(row.keyId, row.id);
+  return {
+    id: row.id,
+    key: row.keyId,
+    trigger: row.trigger,
+    reason: row.reason,
+    requestedBy: row.requestedBy,
+    live: row.live,
+    state: row.state,
+    step: row.step,
+    fromVersion: row.fromVersion,
+    toVersion: row.toVersion,
+    attempts: row.attempt,
+    problem: row.problem,
+    lastCall: viewCall(row.lastCall),
+    nextTryAt: row.leaseUntil === null ? isoOf(row.dueAt) : null,
+    startedAt: iso(row.startedAt),
+    deadlineAt: iso(row.deadlineAt),
+    endedAt: isoOf(row.endedAt),
+    deliveries: sent.map(viewDelivery),
+  };
+}
+
+export function viewDelivery(row: DeliveryRow): DeliveryView {
+  return {
+    id: row.id,
+    key: row.keyId,
+    version: row.number,
+    revision: row.revision,
+    rotation: row.rotationId,
+    destination: row.destinationId,
+    as: row.name,
+    required: row.required,
+    mustAcknowledge: row.mustAcknowledge,
+    state: row.state,
+    attempts: row.attempt,
+    lastCall: viewCall(row.lastCall),
+    nextTryAt: row.leaseUntil === null ? isoOf(row.dueAt) : null,
+    createdAt: iso(row.createdAt),
+    deliveredAt: isoOf(row.deliveredAt),
+  };
+}
+
+export function viewDestination(store: Store, row: DestinationRow): DestinationView {
+  return {
+    id: row.id,
+    name: row.name,
+    type: row.type,
+    config: destinationOf(row.type).config.parse(row.config),
+    state: row.state,
+    provenAt: isoOf(row.provenAt),
+    lastCall: viewCall(row.lastCall),
+    usedBy: store.destinations.linksOfDestination(row.id).map((link) => link.keyId),
+    createdAt: iso(row.createdAt),
+    createdBy: row.createdBy,
+  };
+}
+
+export function viewEvent(row: EventRow): EventView {
+  return {
+    seq: row.seq,
+    id: row.id,
+    type: row.type,
+    at: iso(row.at),
+    actor: row.actor,
+    key: row.keyId,
+    data: JSON.parse(row.data) as Record<string, unknown>,
+    hash: Buffer.from(row.hash).toString("hex"),
+  };
+}
+
+function viewVersion(row: VersionRow): VersionView {
+  return {
+    number: row.number,
+    stage: row.stage,
+    hint: row.hint,
+    issuedAt: iso(row.issuedAt),
+    promotedAt: isoOf(row.promotedAt),
+    graceEndsAt: isoOf(row.graceEndsAt),
+    endReason: row.endReason,
+    revokedAt: isoOf(row.revokedAt),
+    confirmed: row.confirmed,
+    nextTryAt: row.stage === "revoking" && row.leaseUntil === null ? isoOf(row.dueAt) : null,
+  };
+}
+
+function viewCall(call: CallReport | null): CallView | null {
+  return (
+    call && {
+      method: call.method,
+      host: call.host,
+      status: call.status ?? null,
+      code: call.code,
+      at: iso(call.at),
+    }
+  );
+}
+
+function iso(at: number): string {
+  return new Date(at).toISOString();
+}
+
+/** ISO 8601 of a time that may be absent. */
+export function isoOf(at: number | null): string | null {
+  return at === null ? null : iso(at);
+}

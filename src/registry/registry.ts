@@ -1,0 +1,223 @@
+/**
+ * The Durable Object that lists the keyrings: name, code, when each next has a rotation due, when it was last visited.
+ * Small and rarely written: a keyring reports only when its next start comes nearer.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { sameBytes } from "../crypto/hash.ts";
+import { secureRandom } from "../crypto/random.ts";
+import type { Failure } from "../errors/catalogue.ts";
+import { newCode } from "../issuer/token.ts";
+import { err, ok, type Result } from "../result.ts";
+import type { KeyringIdentity } from "../store/settings.ts";
+import { durableObjectSql, type Sql } from "../store/sql.ts";
+
+export interface KeyringEntry extends KeyringIdentity {
+  /** ISO 8601 */
+  createdAt: string;
+  /** ISO 8601, or null when nothing is scheduled. */
+  nextRotationAt: string | null;
+}
+
+/** What one visit of the sweep found. */
+export interface VisitReport {
+  code: string;
+  ok: boolean;
+  nextStartAt: number | null;
+}
+
+/** A request that may be repeated, for POST /v1/keyrings. */
+export interface RepeatableMake {
+  key: string;
+  bodyHash: Uint8Array;
+}
+
+const DAY_MS = 24 * 3_600_000;
+const HOUR_MS = 3_600_000;
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS keyring (
+    code TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    createdAt INTEGER NOT NULL,
+    nextStartAt INTEGER,
+    visitedAt INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS keyringStart ON keyring (nextStartAt, code) WHERE nextStartAt IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS keyringVisit ON keyring (visitedAt, code);
+  CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS idempotency (
+    key TEXT PRIMARY KEY,
+    bodyHash BLOB NOT NULL,
+    code TEXT NOT NULL,
+    createdAt INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+`;
+
+interface KeyringRow {
+  code: string;
+  name: string;
+  createdAt: number;
+  nextStartAt: number | null;
+}
+
+interface Cursor {
+  at: number;
+  code: string;
+}
+
+export class Registry extends DurableObject<Env> {
+  readonly #sql: Sql;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#sql = durableObjectSql(ctx.storage);
+    this.#sql.all(SCHEMA);
+  }
+
+  /** Adds a keyring under a fresh code. The same Idempotency-Key and body find the one made before. */
+  add(name: string, repeatable?: RepeatableMake): Result<KeyringEntry & { isNew: boolean }, Failure> {
+    return this.#sql.transaction(() => {
+      const earlier = repeatable && this.#recall(repeatable);
+      if (earlier) return earlier;
+      const [holder] = this.#sql.all<{ code: string }>("SELECT code FROM keyring WHERE name = ?", name);
+      if (holder) return err({ code: "keyring-exists", holder: holder.code });
+      const now = Date.now();
+      const code = newCode(secureRandom);
+      this.#sql.all(
+        "INSERT INTO keyring (code, name, createdAt, nextStartAt, visitedAt) VALUES (?, ?, ?, NULL, ?)",
+        code,
+        name,
+        now,
+        now,
+      );
+      if (repeatable) {
+        const { key, bodyHash } = repeatable;
+        this.#sql.all("INSERT INTO idempotency VALUES (?, ?, ?, ?)", key, bodyHash, code, now);
+      }
+      return ok({ ...viewKeyring({ code, name, createdAt: now, nextStartAt: null }), isNew: true });
+    });
+  }
+
+  /** Finds a keyring by name or by code. */
+  find(by: { name: string } | { code: string }): KeyringIdentity | null {
+    const [row] =
+      "name" in by
+        ? this.#sql.all<KeyringRow>("SELECT * FROM keyring WHERE name = ?", by.name)
+        : this.#sql.all<KeyringRow>("SELECT * FROM keyring WHERE code = ?", by.code);
+    return row ? { name: row.name, code: row.code } : null;
+  }
+
+  /** Keyrings in order of name, after `after`. */
+  list(after: string, limit: number): KeyringEntry[] {
+    return this.#sql
+      .all<KeyringRow>("SELECT * FROM keyring WHERE name > ? ORDER BY name LIMIT ?", after, limit)
+      .map(viewKeyring);
+  }
+
+  /** A keyring's next scheduled start came nearer. */
+  noteStart(code: string, at: number): void {
+    this.#sql.all(
+      "UPDATE keyring SET nextStartAt = ? WHERE code = ? AND (nextStartAt IS NULL OR nextStartAt > ?)",
+      at,
+      code,
+      at,
+    );
+  }
+
+  /**
+   * The next keyrings with something due, from where the last page ended. The cursor is stored, so a sweep that was cut off
+   * goes on where it stopped; an empty page ends the round and the next one begins at the front.
+   * @param scheduledAt the cron's own time, milliseconds since the epoch
+   */
+  nextDue(scheduledAt: number, limit: number): string[] {
+    const cursor = this.#cursor();
+    const rows = this.#sql.all<{ code: string; nextStartAt: number }>(
+      `SELECT code, nextStartAt FROM keyring
+       WHERE nextStartAt IS NOT NULL AND nextStartAt <= ? AND (nextStartAt, code) > (?, ?)
+       ORDER BY nextStartAt, code LIMIT ?`,
+      scheduledAt,
+      cursor.at,
+      cursor.code,
+      limit,
+    );
+    const last = rows.at(-1);
+    this.#setCursor(last ? { at: last.nextStartAt, code: last.code } : START);
+    return rows.map((row) => row.code);
+  }
+
+  /** Keyrings that were not visited for a day, the longest unseen first. A visit takes them off this list. */
+  nextUnseen(scheduledAt: number, limit: number): string[] {
+    return this.#sql
+      .all<{ code: string }>(
+        "SELECT code FROM keyring WHERE visitedAt <= ? ORDER BY visitedAt, code LIMIT ?",
+        scheduledAt - DAY_MS,
+        limit,
+      )
+      .map((row) => row.code);
+  }
+
+  /** Keeps what the sweep found. One that could not be visited is tried again in an hour, so that it holds up no other. */
+  noteVisits(visits: readonly VisitReport[], at: number): void {
+    this.#sql.transaction(() => {
+      for (const { code, ok: visited, nextStartAt } of visits) {
+        if (visited) {
+          this.#sql.all(
+            "UPDATE keyring SET nextStartAt = ?, visitedAt = ? WHERE code = ?",
+            nextStartAt,
+            at,
+            code,
+          );
+        } else {
+          this.#sql.all("UPDATE keyring SET visitedAt = ? WHERE code = ?", at - DAY_MS + HOUR_MS, code);
+        }
+      }
+    });
+  }
+
+  /** Ends a sweep: keeps the cron's time and forgets requests older than a day. */
+  endSweep(scheduledAt: number): void {
+    this.#set("lastCronAt", scheduledAt);
+    this.#sql.all("DELETE FROM idempotency WHERE createdAt < ?", scheduledAt - DAY_MS);
+  }
+
+  #recall({ key, bodyHash }: RepeatableMake): Result<KeyringEntry & { isNew: boolean }, Failure> | undefined {
+    const [row] = this.#sql.all<{ bodyHash: Uint8Array; code: string }>(
+      "SELECT * FROM idempotency WHERE key = ?",
+      key,
+    );
+    if (!row) return undefined;
+    if (!sameBytes(row.bodyHash, bodyHash)) return err({ code: "idempotency-mismatch" });
+    const [keyring] = this.#sql.all<KeyringRow>("SELECT * FROM keyring WHERE code = ?", row.code);
+    return keyring && ok({ ...viewKeyring(keyring), isNew: false });
+  }
+
+  #cursor(): Cursor {
+    const [row] = this.#sql.all<{ value: string }>("SELECT value FROM setting WHERE name = 'sweepCursor'");
+    return row ? (JSON.parse(row.value) as Cursor) : START;
+  }
+
+  #setCursor(cursor: Cursor): void {
+    const known = this.#cursor();
+    if (known.at !== cursor.at || known.code !== cursor.code)
+      this.#set("sweepCursor", JSON.stringify(cursor));
+  }
+
+  #set(name: string, value: string | number): void {
+    this.#sql.all(
+      "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+      name,
+      value,
+    );
+  }
+}
+
+const START: Cursor = { at: -1, code: "" };
+
+function viewKeyring(row: KeyringRow): KeyringEntry {
+  return {
+    name: row.name,
+    code: row.code,
+    createdAt: new Date(row.createdAt).toISOString(),
+    nextRotationAt: row.nextStartAt === null ? null : new Date(row.nextStartAt).toISOString(),
+  };
+}

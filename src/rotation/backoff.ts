@@ -1,0 +1,36 @@
+/** How long to wait before the next try. One table for everything that has no schedule of its own. */
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/**
+ * Waits after the first, second… failed try. The first ones ride out a deploy or a lost packet, the middle ones an incident;
+ * the last repeats for as long as somebody may still fix it.
+ */
+export const BACKOFF_MS: readonly number[] = [
+  5 * SECOND,
+  30 * SECOND,
+  2 * MINUTE,
+  10 * MINUTE,
+  30 * MINUTE,
+  2 * HOUR,
+  6 * HOUR,
+];
+
+/** The same, going on to once a day: a revocation is never given up. */
+export const REVOCATION_BACKOFF_MS: readonly number[] = [...BACKOFF_MS, 24 * HOUR];
+
+/** Up to a tenth is added, so that what failed together does not come back together. */
+const JITTER_SHARE = 0.1;
+
+/**
+ * Milliseconds to wait.
+ * @param attempt failed tries so far, 0 for the first wait; beyond the table its last entry repeats
+ * @param unit a random number in [0, 1)
+ * @param retryAfterMs what the other side asked for; never waits less
+ */
+export function backoffMs(table: readonly number[], attempt: number, unit: number, retryAfterMs = 0): number {
+  const base = table[Math.min(attempt, table.length - 1)] ?? 0;
+  return Math.max(Math.round(base * (1 + JITTER_SHARE * unit)), retryAfterMs);
+}

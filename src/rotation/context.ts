@@ -1,0 +1,60 @@
+/** Everything the engine is given: clock, randomness, database, the way out. A test or a simulation owns each of them. */
+import type { Random } from "../crypto/random.ts";
+import type { Vault } from "../crypto/vault.ts";
+import type { NewEvent } from "../events/catalogue.ts";
+import { appendEvent } from "../events/chain.ts";
+import { newId } from "../ids.ts";
+import { judge } from "../issuer/judge.ts";
+import { formatToken, newPublicId } from "../issuer/token.ts";
+import type { Outbound, ValueStore } from "../outbound/port.ts";
+import type { ProviderContext } from "../providers/provider.ts";
+import type { KeyRow } from "../store/keys.ts";
+import type { KeyringIdentity } from "../store/settings.ts";
+import type { Store } from "../store/store.ts";
+
+export interface EngineContext {
+  readonly store: Store;
+  readonly identity: KeyringIdentity;
+  readonly vault: Vault;
+  readonly outbound: Outbound;
+  readonly keys: ValueStore;
+  readonly random: Random;
+  /** Milliseconds since the epoch. */
+  now(): number;
+}
+
+/** Appends to the history, inside the present transaction. */
+export function record(context: EngineContext, event: NewEvent): void {
+  appendEvent(context.store.events, event, context.now(), context.random);
+}
+
+/** A random number in [0, 1). */
+export function randomUnit(random: Random): number {
+  return Buffer.from(random(4)).readUInt32BE(0) / 0x1_0000_0000;
+}
+
+/** A fresh id for a message to a destination. */
+export function newMessageId(context: EngineContext): string {
+  return newId("dlv", context.now(), context.random);
+}
+
+/** What a provider sees of this keyring. */
+export function providerContext(context: EngineContext, key: KeyRow): ProviderContext {
+  const { store, identity, random } = context;
+  return {
+    prefix: key.prefix,
+    issuer: {
+      issue(prefix) {
+        const reference = newPublicId(random);
+        return { secret: formatToken(prefix, identity.code, reference, random), reference };
+      },
+      accepts(reference) {
+        const version = store.versions.get(reference);
+        const owner = version && store.keys.get(version.keyId);
+        return (
+          version !== undefined && owner !== undefined && judge(version, owner, context.now()) === "valid"
+        );
+      },
+    },
+  };
+}

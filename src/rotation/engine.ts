@@ -1,0 +1,329 @@
+/**
+ * Takes due work, runs one step, commits its outcome with the next due time, and goes on. Work is claimed with a lease in the
+ * commit that moves its due time, so a crash makes it due again; an outcome whose claim is over is dropped.
+ */
+import { CALL_TIMEOUT_MS } from "../outbound/port.ts";
+import type { Fields } from "../providers/provider.ts";
+import type { DeliveryRow } from "../store/deliveries.ts";
+import type { DueEntry, WorkKind } from "../store/due.ts";
+import type { RotationRow, RotationStep } from "../store/rotations.ts";
+import type { VersionRow } from "../store/versions.ts";
+import type { Claimable } from "../store/work-table.ts";
+import { advanceRotation, type StartRequest, startRotation } from "./changes.ts";
+import type { EngineContext } from "./context.ts";
+import { isLive, transition } from "./machine.ts";
+import { settleDelivery, settleRetirement } from "./outcomes.ts";
+import { isDue, nextRotationAt } from "./policy.ts";
+import { deliver } from "./steps/deliver.ts";
+import { mint } from "./steps/mint.ts";
+import { preflight } from "./steps/preflight.ts";
+import { retireVersion } from "./steps/retire.ts";
+import type { Step, StepResult } from "./steps/step.ts";
+import { test } from "./steps/test.ts";
+
+/** Longer than any call may take, so that two workers never hold the same row. */
+const LEASE_MS = CALL_TIMEOUT_MS + 30_000;
+/** A worker that goes on with less than this left takes a new lease. */
+const LEASE_LOW_MS = 2 * CALL_TIMEOUT_MS;
+/** Rows worked on at once; the rest stay due, so that none waits for a connection while its lease runs. */
+const MAX_IN_FLIGHT = 24;
+
+type Claim =
+  | { kind: "rotation"; row: RotationRow }
+  | { kind: "version"; row: VersionRow }
+  | { kind: "delivery"; row: DeliveryRow };
+
+/** What the engine asks of its host. */
+export interface EngineHost {
+  /** Keeps the process alive until the work is done. */
+  keepAlive(work: Promise<void>): void;
+  /** Something changed in the queue: set the alarm. Called in the same turn as the commit. */
+  arm(): void;
+  /** A bug: a step threw. Never called for what a service did. */
+  onBug(error: unknown): void;
+}
+
+export class Engine {
+  readonly #context: EngineContext;
+  readonly #host: EngineHost;
+  readonly #inFlight = new Set<string>();
+  /** Woken whenever a rotation commits. */
+  readonly #watchers = new Map<string, Set<() => void>>();
+  /** Values of rotations that somebody asked to see, between mint and answer. */
+  readonly #revealed = new Map<string, { readers: number; fields: Fields | undefined }>();
+
+  constructor(context: EngineContext, host: EngineHost) {
+    this.#context = context;
+    this.#host = host;
+  }
+
+  /** Starts a rotation inside the caller's transaction. The caller pumps afterwards. */
+  start(keyId: string, request: StartRequest): RotationRow {
+    const key = this.#context.store.keys.get(keyId);
+    if (!key) throw new Error("no such key");
+    return startRotation(this.#context, key, request);
+  }
+
+  /** Starts what is past its age, at most `limit`; cron calls this. Returns how many were started. */
+  startDue(limit: number): number {
+    const { store } = this.#context;
+    const now = this.#context.now();
+    const started = store.transaction(() => {
+      let count = 0;
+      for (const entry of store.due.startsDue(now, limit)) {
+        const key = store.keys.get(entry.id);
+        if (!key) continue;
+        const current = store.versions.current(key.id);
+        if (isDue(key, current, now) && !store.rotations.live(key.id)) {
+          startRotation(this.#context, key, {
+            trigger: "schedule",
+            reason: null,
+            requestedBy: "cron",
+            grace: null,
+          });
+          count += 1;
+        } else {
+          store.keys.update(key, { dueAt: nextRotationAt(key, current) });
+        }
+      }
+      return count;
+    });
+    this.pump();
+    return started;
+  }
+
+  /** Claims and runs whatever is due, as far as there is room. Returns at once. */
+  pump(): void {
+    while (this.#inFlight.size < MAX_IN_FLIGHT) {
+      const claim = this.#context.store.transaction(() => this.#claimNext());
+      if (!claim) break;
+      this.#launch(claim);
+    }
+    this.#host.arm();
+  }
+
+  /** When the alarm should ring, or null. Overdue work that has no room yet is looked at in a second. */
+  nextAlarmAt(): number | null {
+    const at = this.#context.store.due.earliestWorkAt();
+    return at === null
+      ? null
+      : Math.max(at, this.#context.now() + (this.#inFlight.size < MAX_IN_FLIGHT ? 0 : 1_000));
+  }
+
+  /** Keeps a rotation's value in memory from its mint until every reader has called `releaseReveal`. */
+  holdReveal(rotationId: string): void {
+    const held = this.#revealed.get(rotationId);
+    if (held) held.readers += 1;
+    else this.#revealed.set(rotationId, { readers: 1, fields: undefined });
+  }
+
+  /** The value held for a rotation, if it was minted meanwhile. */
+  releaseReveal(rotationId: string): Fields | undefined {
+    const held = this.#revealed.get(rotationId);
+    if (!held) return undefined;
+    held.readers -= 1;
+    if (held.readers === 0) this.#revealed.delete(rotationId);
+    return held.fields;
+  }
+
+  /** Resolves when `done` is true of the rotation, or after `timeoutMs`. */
+  async waitFor(rotationId: string, done: (row: RotationRow) => boolean, timeoutMs: number): Promise<void> {
+    const isDone = () => {
+      const row = this.#context.store.rotations.get(rotationId);
+      return !row || done(row);
+    };
+    if (isDone()) return;
+    await new Promise<void>((resolve) => {
+      const watchers = this.#watchers.get(rotationId) ?? new Set();
+      this.#watchers.set(rotationId, watchers);
+      const finish = () => {
+        clearTimeout(timer);
+        watchers.delete(check);
+        if (watchers.size === 0) this.#watchers.delete(rotationId);
+        resolve();
+      };
+      const check = () => {
+        if (isDone()) finish();
+      };
+      const timer = setTimeout(finish, timeoutMs);
+      watchers.add(check);
+    });
+  }
+
+  /** Tells who waits that rotations may have moved on. Called after every commit that touches one. */
+  wake(): void {
+    for (const watchers of [...this.#watchers.values()]) for (const check of [...watchers]) check();
+  }
+
+  #claimNext(): Claim | undefined {
+    const { store } = this.#context;
+    for (;;) {
+      const [entry] = store.due.workDue(this.#context.now(), 1);
+      if (!entry) return undefined;
+      const claim = this.#claim(entry);
+      if (claim) return claim;
+    }
+  }
+
+  /** Claims one entry, or settles it on the spot when it needs no worker. */
+  #claim({ kind, id, at }: DueEntry<WorkKind>): Claim | undefined {
+    const { store } = this.#context;
+    const now = this.#context.now();
+    const lease = now + LEASE_MS;
+    const claimOf = (row: Claimable) => ({ claim: row.claim + 1, leaseUntil: lease, dueAt: lease });
+    switch (kind) {
+      case "rotation": {
+        const row = store.rotations.get(id);
+        if (row) return { kind, row: store.rotations.update(row, claimOf(row)) };
+        break;
+      }
+      case "version": {
+        const row = store.versions.get(id);
+        if (row) return { kind, row: store.versions.update(row, claimOf(row)) };
+        break;
+      }
+      case "delivery": {
+        const row = store.deliveries.get(id);
+        if (!row) break;
+        const busyUntil = this.#busyUntil(row, now);
+        if (busyUntil !== null) {
+          store.deliveries.update(row, { dueAt: busyUntil });
+          return undefined;
+        }
+        return {
+          kind,
+          row: store.deliveries.update(row, { ...claimOf(row), attemptedAt: row.attemptedAt ?? now }),
+        };
+      }
+      case "idempotency": {
+        const row = store.idempotency.get(id);
+        if (!row) break;
+        if (row.sealed)
+          store.idempotency.update(row, { sealed: null, dueAt: row.createdAt + IDEMPOTENCY_KEPT_MS });
+        else store.idempotency.remove(row);
+        return undefined;
+      }
+    }
+    store.due.move(kind, id, at, null);
+    return undefined;
+  }
+
+  /** Until when another delivery of the same key to the same place may still land; its value must not arrive last. */
+  #busyUntil(row: DeliveryRow, now: number): number | null {
+    const others = this.#context.store.deliveries
+      .ofKeyAt(row.keyId, row.destinationId)
+      .filter((other) => other.id !== row.id && other.leaseUntil !== null && other.leaseUntil > now);
+    return others.length === 0 ? null : Math.max(...others.map((other) => other.leaseUntil ?? 0));
+  }
+
+  #launch(claim: Claim): void {
+    const name = `${claim.kind}:${claim.row.id}:${claim.row.claim}`;
+    this.#inFlight.add(name);
+    const work = this.#run(claim)
+      .catch((error: unknown) => this.#host.onBug(error))
+      .finally(() => {
+        this.#inFlight.delete(name);
+        this.pump();
+        this.wake();
+      });
+    this.#host.keepAlive(work);
+  }
+
+  #run(claim: Claim): Promise<void> {
+    switch (claim.kind) {
+      case "rotation":
+        return this.#runRotation(claim.row);
+      case "version":
+        return this.#runVersion(claim.row);
+      case "delivery":
+        return this.#runDelivery(claim.row);
+    }
+  }
+
+  async #runRotation(claimed: RotationRow): Promise<void> {
+    let row: RotationRow | undefined = claimed;
+    while (row?.live && row.leaseUntil !== null) {
+      const step = STEPS[row.step];
+      const result: StepResult = step ? await step(this.#context, row) : { outcome: { kind: "overdue" } };
+      row = this.#commitRotation(row, result);
+      this.wake();
+    }
+  }
+
+  /** Commits a step. Between durable boundaries the row only moves on in memory: a crash repeats what had no effect. */
+  #commitRotation(row: RotationRow, result: StepResult): RotationRow | undefined {
+    const { store } = this.#context;
+    const now = this.#context.now();
+    if (result.outcome.kind === "preflight-green" && !result.alsoCommit && row.state === "running") {
+      const facts = { ...NO_FACTS, deadlineAt: row.deadlineAt };
+      const { next } = transition(row, result.outcome, facts, now);
+      if (isLive(next)) return { ...row, step: next.step, attempt: next.attempt };
+    }
+    const committed = store.transaction(() => {
+      const fresh = store.rotations.get(row.id);
+      if (!fresh?.live || fresh.claim !== row.claim || fresh.leaseUntil === null) return undefined;
+      result.alsoCommit?.();
+      return advanceRotation(this.#context, fresh, result, leaseToGoOn(fresh, now), row);
+    });
+    const held = this.#revealed.get(row.id);
+    if (committed && held && result.minted) held.fields = result.minted.fields;
+    return committed;
+  }
+
+  async #runVersion(claimed: VersionRow): Promise<void> {
+    const { store } = this.#context;
+    let row: VersionRow | undefined = claimed;
+    while (row && row.leaseUntil !== null) {
+      const before: VersionRow = row;
+      const outcome = await retireVersion(this.#context, before);
+      row = store.transaction(() => {
+        const fresh = store.versions.get(before.id);
+        if (!fresh || fresh.claim !== before.claim) return undefined;
+        if (!outcome) {
+          return store.versions.update(fresh, {
+            dueAt: fresh.graceEndsAt,
+            leaseUntil: null,
+            claim: fresh.claim + 1,
+          });
+        }
+        return settleRetirement(this.#context, fresh, outcome, leaseToGoOn(fresh, this.#context.now()));
+      });
+    }
+  }
+
+  async #runDelivery(claimed: DeliveryRow): Promise<void> {
+    const { store } = this.#context;
+    const result = await deliver(this.#context, claimed);
+    store.transaction(() => {
+      const fresh = store.deliveries.get(claimed.id);
+      if (!fresh) return;
+      if (fresh.claim === claimed.claim && fresh.state === "pending")
+        settleDelivery(this.#context, fresh, result);
+      else this.#letNextGo(fresh);
+    });
+  }
+
+  /** A superseded delivery has ended, so its successor at the same place need not wait for its lease. */
+  #letNextGo(ended: DeliveryRow): void {
+    const { store } = this.#context;
+    store.deliveries.update(ended, { leaseUntil: null });
+    for (const other of store.deliveries.ofKeyAt(ended.keyId, ended.destinationId)) {
+      if (other.state === "pending" && other.leaseUntil === null && other.attemptedAt === null) {
+        store.deliveries.update(other, { dueAt: this.#context.now() });
+      }
+    }
+  }
+}
+
+/** How long a request's ids are kept for its Idempotency-Key. */
+export const IDEMPOTENCY_KEPT_MS = 24 * 3_600_000;
+
+/** Steps with work of their own. At the others the rotation waits for deliveries, and being due means being late. */
+const STEPS: Partial<Record<RotationStep, Step>> = { preflight, mint, test };
+
+const NO_FACTS = { hasRequired: false, oldIsCurrent: false, hasNew: false, wasAttempted: false, unit: 0 };
+
+function leaseToGoOn(row: Claimable, now: number): number {
+  const left = (row.leaseUntil ?? 0) - now;
+  return left < LEASE_LOW_MS ? now + LEASE_MS : now + left;
+}

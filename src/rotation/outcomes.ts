@@ -1,0 +1,165 @@
+/** The commits of deliveries and of dying versions. Like changes.ts: rows inside the caller's transaction, no calls. */
+
+import type { SendResult } from "../destinations/destination.ts";
+import { destinationOf } from "../destinations/registry.ts";
+import type { DeliveryRow } from "../store/deliveries.ts";
+import type { VersionRow } from "../store/versions.ts";
+import { BACKOFF_MS, backoffMs } from "./backoff.ts";
+import { advanceRotation } from "./changes.ts";
+import { type EngineContext, randomUnit, record } from "./context.ts";
+import { markUnwell, noteResult } from "./probe.ts";
+import { type RetirementOutcome, retire } from "./retirement.ts";
+import { allHeld } from "./sends.ts";
+import type { DeliverResult } from "./steps/deliver.ts";
+
+/** Commits how an attempt to deliver ended. When it was the last one that a rotation waited for, that goes on in the same commit. */
+export function settleDelivery(context: EngineContext, delivery: DeliveryRow, result: DeliverResult): void {
+  switch (result.kind) {
+    case "moot":
+      release(context, delivery, { state: "superseded", dueAt: null });
+      return;
+    case "unproven":
+      postponeUnproven(context, delivery, result.result);
+      return;
+    case "sent":
+      noteResult(context, delivery.destinationId, result.result);
+      if (result.result.kind === "held") hold(context, delivery, result.result);
+      else retryOrFail(context, delivery, result.result);
+  }
+}
+
+/** Lets the key's live rotation see that its deliveries have changed. */
+export function checkDeliveries(context: EngineContext, keyId: string): void {
+  const { store } = context;
+  const rotation = store.rotations.live(keyId);
+  const key = store.keys.get(keyId);
+  if (!rotation || !key || (rotation.step !== "deliver" && rotation.step !== "put-back")) return;
+  if (allHeld(context, key, rotation.step))
+    advanceRotation(context, rotation, { outcome: { kind: "all-held" } });
+}
+
+/**
+ * Commits what became of a version on its way out.
+ * @param lease kept when there is more to do at once; null gives the row back
+ */
+export function settleRetirement(
+  context: EngineContext,
+  version: VersionRow,
+  outcome: RetirementOutcome,
+  lease: number | null,
+): VersionRow {
+  const { store, random } = context;
+  const now = context.now();
+  const { next, effects } = retire(version, outcome, version.promotedAt !== null, randomUnit(random), now);
+  const goesOn = lease !== null && next.dueAt !== null && next.dueAt <= now;
+  let row = store.versions.update(version, {
+    stage: next.stage,
+    serviceRevokedAt: next.serviceRevokedAt,
+    attempt: next.attempt,
+    dueAt: goesOn ? lease : next.dueAt,
+    leaseUntil: goesOn ? lease : null,
+    claim: goesOn ? version.claim : version.claim + 1,
+  });
+  for (const effect of effects) {
+    if (effect === "bury") row = bury(context, row, outcome.kind === "seen-dead" && outcome.confirmed);
+    else announceStuck(context, row);
+  }
+  return row;
+}
+
+function hold(context: EngineContext, delivery: DeliveryRow, { report }: SendResult): void {
+  release(context, delivery, {
+    state: "delivered",
+    dueAt: null,
+    deliveredAt: context.now(),
+    lastCall: report,
+  });
+  record(context, {
+    type: "delivery.succeeded",
+    actor: "rekey",
+    keyId: delivery.keyId,
+    data: {
+      deliveryId: delivery.id,
+      destinationId: delivery.destinationId,
+      version: delivery.number,
+      revision: delivery.revision,
+    },
+  });
+  checkDeliveries(context, delivery.keyId);
+}
+
+/** The destination never answered: its probe has the backoff table, and the delivery has not used an attempt. */
+function postponeUnproven(context: EngineContext, delivery: DeliveryRow, result: SendResult): void {
+  const destination = noteResult(context, delivery.destinationId, result);
+  const wait = backoffMs(
+    BACKOFF_MS,
+    (destination?.probeAttempt ?? 1) - 1,
+    randomUnit(context.random),
+    waitOf(result),
+  );
+  release(context, delivery, { dueAt: context.now() + wait, lastCall: result.report });
+}
+
+function retryOrFail(
+  context: EngineContext,
+  delivery: DeliveryRow,
+  result: Exclude<SendResult, { kind: "held" }>,
+): void {
+  const { store, random } = context;
+  const destination = store.destinations.get(delivery.destinationId);
+  if (!destination) return;
+  const table = destinationOf(destination.type).retryAfterMs ?? BACKOFF_MS;
+  const exhausted = result.kind === "gone" || delivery.attempt >= table.length;
+  if (!exhausted) {
+    const wait = backoffMs(table, delivery.attempt, randomUnit(random), waitOf(result));
+    release(context, delivery, {
+      attempt: delivery.attempt + 1,
+      dueAt: context.now() + wait,
+      lastCall: result.report,
+    });
+    return;
+  }
+  release(context, delivery, {
+    state: "failing",
+    attempt: delivery.attempt + 1,
+    dueAt: null,
+    lastCall: result.report,
+  });
+  if (destination.state !== "disabled") markUnwell(context, destination, "failing", result);
+}
+
+function waitOf(result: SendResult): number {
+  return result.kind === "failed" ? (result.retryAfterMs ?? 0) : 0;
+}
+
+function release(context: EngineContext, delivery: DeliveryRow, patch: Partial<DeliveryRow>): void {
+  context.store.deliveries.update(delivery, { ...patch, leaseUntil: null, claim: delivery.claim + 1 });
+}
+
+/** A version was seen dead: its value goes, its hash stays so that who still holds it is told the truth. */
+function bury(context: EngineContext, version: VersionRow, confirmed: boolean): VersionRow {
+  const { store } = context;
+  const row = store.versions.update(version, { revokedAt: context.now(), confirmed, sealed: null });
+  record(context, {
+    type: "key.revoked",
+    actor: "rekey",
+    keyId: row.keyId,
+    data: { version: row.number, reason: row.endReason, confirmed },
+  });
+  const key = store.keys.get(row.keyId);
+  if (key?.state === "deleting" && store.versions.alive(key.id).length === 0) {
+    store.destinations.unlinkKey(key.id);
+    store.keys.update(key, { state: "deleted", dueAt: null });
+    record(context, { type: "key.deleted", actor: "rekey", keyId: key.id, data: { name: key.name } });
+  }
+  return row;
+}
+
+function announceStuck(context: EngineContext, version: VersionRow): void {
+  record(context, {
+    type: "key.revocation.stuck",
+    actor: "rekey",
+    keyId: version.keyId,
+    data: { version: version.number, attempts: version.attempt },
+  });
+}

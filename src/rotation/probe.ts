@@ -1,0 +1,83 @@
+/** Asks a destination whether it can be reached, and keeps the answer with it. */
+
+import type { DestinationContext, SendResult } from "../destinations/destination.ts";
+import { destinationOf } from "../destinations/registry.ts";
+import type { DestinationRow, DestinationState } from "../store/destinations.ts";
+import { type EngineContext, newMessageId, record } from "./context.ts";
+
+export interface Probe {
+  name: string;
+  result: SendResult;
+  /** Stores the answer, inside a transaction. */
+  commit(): DestinationRow | undefined;
+}
+
+/** Sends one probe. It carries no secret. */
+export async function probeDestination(context: EngineContext, row: DestinationRow): Promise<Probe> {
+  const result = await destinationOf(row.type).probe(destinationContext(context, row));
+  return { name: row.name, result, commit: () => noteResult(context, row.id, result) };
+}
+
+/** What a destination's type sees. */
+export function destinationContext(context: EngineContext, row: DestinationRow): DestinationContext {
+  const place = { table: "destination", id: row.id, revision: row.revision, purpose: "signing-secret" };
+  return {
+    destinationId: row.id,
+    config: row.config,
+    signingSecret: row.sealed ? context.vault.open(place, row.sealed) : undefined,
+    keyring: context.identity.name,
+    outbound: context.outbound,
+    keys: context.keys,
+    now: context.now(),
+    newId: () => newMessageId(context),
+  };
+}
+
+/** A row written once a minute at most while all is well. */
+const PROOF_GRAIN_MS = 60_000;
+
+/** Keeps what a destination answered, to a probe or a delivery. A change of its health is an event. */
+export function noteResult(
+  context: EngineContext,
+  id: string,
+  result: SendResult,
+): DestinationRow | undefined {
+  const { store } = context;
+  const row = store.destinations.get(id);
+  if (!row) return undefined;
+  const now = context.now();
+  if (result.kind === "held") {
+    if (row.state === "ready" && (row.provenAt ?? 0) > now - PROOF_GRAIN_MS) return row;
+    if (row.state === "failing" || row.state === "disabled") {
+      record(context, { type: "delivery.recovered", actor: "rekey", data: { destinationId: id } });
+    }
+    return store.destinations.update(row, {
+      state: "ready",
+      provenAt: now,
+      probeAttempt: 0,
+      lastCall: result.report,
+    });
+  }
+  return markUnwell(context, row, result.kind === "gone" ? "disabled" : row.state, result);
+}
+
+/** Marks a destination that did not answer; an event goes out when it was thought well before. */
+export function markUnwell(
+  context: EngineContext,
+  row: DestinationRow,
+  state: DestinationState,
+  result: Exclude<SendResult, { kind: "held" }>,
+): DestinationRow {
+  if (state !== row.state && (state === "failing" || state === "disabled")) {
+    record(context, {
+      type: "delivery.failing",
+      actor: "rekey",
+      data: { destinationId: row.id, state, problem: result.problem },
+    });
+  }
+  return context.store.destinations.update(row, {
+    state,
+    probeAttempt: row.probeAttempt + 1,
+    lastCall: result.report,
+  });
+}

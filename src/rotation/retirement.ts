@@ -1,0 +1,79 @@
+/**
+ * How an old version dies: its grace ends, the service revokes it, and it is tested until the service is seen to refuse it.
+ * Pure, like the machine of rotations. A revocation is never forgotten: it backs off to once a day and stays visible.
+ */
+import type { Stage } from "../store/versions.ts";
+import { BACKOFF_MS, backoffMs, REVOCATION_BACKOFF_MS } from "./backoff.ts";
+
+export interface RetirementPosition {
+  stage: Stage;
+  /** When the service took the revocation, or null. */
+  serviceRevokedAt: number | null;
+  attempt: number;
+  dueAt: number | null;
+}
+
+export type RetirementOutcome =
+  | { kind: "grace-ended" }
+  /** The service took it, or said that it was gone already. */
+  | { kind: "revoked" }
+  | { kind: "revoke-failed"; retryAfterMs?: number }
+  /** Seen dead; `confirmed: false` when the provider can neither test nor list. */
+  | { kind: "seen-dead"; confirmed: boolean }
+  | { kind: "still-alive" }
+  | { kind: "unclear"; retryAfterMs?: number };
+
+export interface RetirementTransition {
+  next: RetirementPosition;
+  effects: ("bury" | "announce-stuck")[];
+}
+
+/** Tests that may still see the old value alive, as services take a moment to forget, before it is revoked again. */
+const TESTS_BEFORE_REVOKING_AGAIN = 3;
+
+/** The next position of a version on its way out. `wasCurrent` decides between `revoked` and `discarded`. */
+export function retire(
+  at: RetirementPosition,
+  outcome: RetirementOutcome,
+  wasCurrent: boolean,
+  unit: number,
+  now: number,
+): RetirementTransition {
+  if (at.stage === "previous" && outcome.kind === "grace-ended") {
+    return { next: { stage: "revoking", serviceRevokedAt: null, attempt: 0, dueAt: now }, effects: [] };
+  }
+  if (at.stage !== "revoking") return { next: at, effects: [] };
+  switch (outcome.kind) {
+    case "grace-ended":
+      return { next: at, effects: [] };
+    case "revoked":
+      return { next: { ...at, serviceRevokedAt: now, attempt: 0, dueAt: now }, effects: [] };
+    case "seen-dead":
+      return {
+        next: { ...at, stage: wasCurrent ? "revoked" : "discarded", dueAt: null },
+        effects: ["bury"],
+      };
+    case "still-alive": {
+      const again = at.attempt + 1 >= TESTS_BEFORE_REVOKING_AGAIN;
+      return tryLater(at, unit, now, 0, again ? null : at.serviceRevokedAt);
+    }
+    case "revoke-failed":
+    case "unclear":
+      return tryLater(at, unit, now, outcome.retryAfterMs ?? 0, at.serviceRevokedAt);
+  }
+}
+
+function tryLater(
+  at: RetirementPosition,
+  unit: number,
+  now: number,
+  retryAfterMs: number,
+  serviceRevokedAt: number | null,
+): RetirementTransition {
+  const dueAt = now + backoffMs(REVOCATION_BACKOFF_MS, at.attempt, unit, retryAfterMs);
+  const attempt = at.attempt + 1;
+  return {
+    next: { ...at, serviceRevokedAt, attempt, dueAt },
+    effects: attempt === BACKOFF_MS.length ? ["announce-stuck"] : [],
+  };
+}

@@ -1,0 +1,85 @@
+/** Who should hold which value: makes deliveries, supersedes older ones, and says when all required ones are held. Commits only. */
+
+import { destinationOf } from "../destinations/registry.ts";
+import { newId } from "../ids.ts";
+import type { DeliveryRow } from "../store/deliveries.ts";
+import type { KeyDestinationRow } from "../store/destinations.ts";
+import type { KeyRow } from "../store/keys.ts";
+import type { VersionRow } from "../store/versions.ts";
+import type { EngineContext } from "./context.ts";
+
+/**
+ * Raises the key's revision and sends a version to the given destinations; what was still on its way is superseded.
+ * @returns the key as it is now
+ */
+export function sendVersion(
+  context: EngineContext,
+  key: KeyRow,
+  version: VersionRow,
+  links: readonly KeyDestinationRow[],
+  rotationId: string | null,
+): KeyRow {
+  const { store } = context;
+  for (const delivery of store.deliveries.unsettled(key.id)) supersede(context, delivery);
+  const raised = store.keys.update(key, { revision: key.revision + 1 });
+  for (const link of links) addDelivery(context, raised, version, link, rotationId);
+  return raised;
+}
+
+/** One delivery at the key's present revision, due now. */
+export function addDelivery(
+  { store, now, random }: EngineContext,
+  key: KeyRow,
+  version: VersionRow,
+  link: KeyDestinationRow,
+  rotationId: string | null,
+): void {
+  store.deliveries.insert({
+    id: newId("dlv", now(), random),
+    keyId: key.id,
+    versionId: version.id,
+    number: version.number,
+    rotationId,
+    destinationId: link.destinationId,
+    revision: key.revision,
+    required: link.required,
+    mustAcknowledge: link.mustAcknowledge,
+    name: link.name,
+    state: "pending",
+    attempt: 0,
+    attemptedAt: null,
+    deliveredAt: null,
+    lastCall: null,
+    createdAt: now(),
+    claim: 0,
+    leaseUntil: null,
+    dueAt: now(),
+  });
+}
+
+/** Takes a delivery out of the race. Its lease stays: a call under way may still land, and the next one waits for it. */
+export function supersede({ store }: EngineContext, delivery: DeliveryRow): void {
+  store.deliveries.update(delivery, { state: "superseded", dueAt: null, claim: delivery.claim + 1 });
+}
+
+/** True when nothing that must be confirmed at the key's present revision is still open. */
+export function allHeld({ store }: EngineContext, key: KeyRow, step: "deliver" | "put-back"): boolean {
+  return store.deliveries
+    .ofRevision(key.id, key.revision)
+    .every(
+      (delivery) =>
+        delivery.state === "delivered" ||
+        delivery.state === "superseded" ||
+        (step === "deliver" && !delivery.required),
+    );
+}
+
+/** The longest time that any required destination of a key takes to show a new value. */
+export function slowestPropagationMs({ store }: EngineContext, keyId: string): number {
+  const times = store.destinations
+    .linksOfKey(keyId)
+    .filter((link) => link.required)
+    .map((link) => store.destinations.get(link.destinationId))
+    .map((row) => (row ? destinationOf(row.type).propagationMs(row.config) : 0));
+  return Math.max(0, ...times);
+}

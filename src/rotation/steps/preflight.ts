@@ -1,0 +1,34 @@
+/** Step 1: is everything ready? The provider answers and every required destination answers its probe. Nothing changes yet. */
+import { providerOf } from "../../providers/registry.ts";
+import { providerContext } from "../context.ts";
+import { probeDestination } from "../probe.ts";
+import type { Step } from "./step.ts";
+
+/** A destination that answered this recently is not asked again. */
+const PROOF_LASTS_MS = 5 * 60_000;
+
+export const preflight: Step = async (context, rotation) => {
+  const { store } = context;
+  const key = store.keys.get(rotation.keyId);
+  if (!key) return { outcome: { kind: "stopped", problem: "the key is gone" } };
+
+  const service = await providerOf(key.provider).preflight(providerContext(context, key));
+  const stale = store.destinations
+    .linksOfKey(key.id)
+    .filter((link) => link.required)
+    .map((link) => store.destinations.get(link.destinationId))
+    .filter((row) => row !== undefined)
+    .filter((row) => row.state !== "ready" || (row.provenAt ?? 0) < context.now() - PROOF_LASTS_MS);
+  const probes = await Promise.all(stale.map((row) => probeDestination(context, row)));
+
+  const red = probes.find((probe) => probe.result.kind !== "held");
+  const problem =
+    service.kind === "red"
+      ? service.problem
+      : red && red.result.kind !== "held" && `${red.name}: ${red.result.problem}`;
+  return {
+    outcome: problem ? { kind: "preflight-red", problem } : { kind: "preflight-green" },
+    report: red?.result.report,
+    ...(probes.length > 0 && { alsoCommit: () => probes.forEach((probe) => void probe.commit()) }),
+  };
+};

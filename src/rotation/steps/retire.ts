@@ -1,0 +1,32 @@
+/** The last steps of an old version: revoke it at the service, then test it until the service is seen to refuse it. */
+import { providerOf } from "../../providers/registry.ts";
+import type { VersionRow } from "../../store/versions.ts";
+import { type EngineContext, providerContext } from "../context.ts";
+import { mayRevoke } from "../policy.ts";
+import type { RetirementOutcome } from "../retirement.ts";
+
+/** Does what the version's place asks for. Undefined when there is nothing to do yet. */
+export async function retireVersion(
+  context: EngineContext,
+  version: VersionRow,
+): Promise<RetirementOutcome | undefined> {
+  const key = context.store.keys.get(version.keyId);
+  if (!key) return undefined;
+  if (version.stage === "previous") {
+    return mayRevoke(version, context.now()) ? { kind: "grace-ended" } : undefined;
+  }
+  const provider = providerOf(key.provider);
+  if (version.serviceRevokedAt === null) {
+    const result = await provider.revoke(providerContext(context, key), version.id);
+    return result.kind === "revoked" ? result : { ...result, kind: "revoke-failed" };
+  }
+  const result = await provider.test(providerContext(context, key), version.id);
+  switch (result.kind) {
+    case "rejected":
+      return { kind: "seen-dead", confirmed: true };
+    case "valid":
+      return { kind: "still-alive" };
+    case "indeterminate":
+      return { ...result, kind: "unclear" };
+  }
+}

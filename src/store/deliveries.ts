@@ -1,0 +1,91 @@
+/** Table `delivery`: one version going to one destination, ordered by the key's revision. */
+import type { DueQueue } from "./due.ts";
+import type { Sql } from "./sql.ts";
+import { type CallReport, type Claimable, WorkTable } from "./work-table.ts";
+
+export type DeliveryState = "pending" | "delivered" | "failing" | "superseded";
+
+export interface DeliveryRow extends Claimable {
+  id: string;
+  keyId: string;
+  versionId: string;
+  /** Number of the version. */
+  number: number;
+  rotationId: string | null;
+  destinationId: string;
+  revision: number;
+  required: boolean;
+  mustAcknowledge: boolean;
+  /** The key's name at the destination. */
+  name: string;
+  state: DeliveryState;
+  attempt: number;
+  /** First attempt that may have landed. */
+  attemptedAt: number | null;
+  deliveredAt: number | null;
+  lastCall: CallReport | null;
+  createdAt: number;
+}
+
+export class DeliveryTable extends WorkTable<DeliveryRow> {
+  constructor(sql: Sql, due: DueQueue) {
+    super(sql, due, "delivery", "delivery", {
+      id: "plain",
+      keyId: "plain",
+      versionId: "plain",
+      number: "plain",
+      rotationId: "plain",
+      destinationId: "plain",
+      revision: "plain",
+      required: "boolean",
+      mustAcknowledge: "boolean",
+      name: "plain",
+      state: "plain",
+      attempt: "plain",
+      attemptedAt: "plain",
+      deliveredAt: "plain",
+      lastCall: "json",
+      createdAt: "plain",
+      claim: "plain",
+      leaseUntil: "plain",
+      dueAt: "plain",
+    });
+  }
+
+  /** Deliveries of one revision of a key. */
+  ofRevision(keyId: string, revision: number): DeliveryRow[] {
+    return this.select("WHERE keyId = ? AND revision = ?", keyId, revision);
+  }
+
+  /** Deliveries of a key that are not at rest yet. */
+  unsettled(keyId: string): DeliveryRow[] {
+    return this.select("WHERE keyId = ? AND state IN ('pending', 'failing')", keyId);
+  }
+
+  /** Deliveries of one version of a key, wherever they stand. */
+  ofVersion(keyId: string, number: number): DeliveryRow[] {
+    return this.select("WHERE keyId = ? AND number = ?", keyId, number);
+  }
+
+  /** Deliveries that a rotation made. */
+  ofRotation(keyId: string, rotationId: string): DeliveryRow[] {
+    return this.select("WHERE keyId = ? AND rotationId = ? ORDER BY id", keyId, rotationId);
+  }
+
+  /** Deliveries of a key to one destination that may still be on their way. */
+  ofKeyAt(keyId: string, destinationId: string): DeliveryRow[] {
+    return this.select(
+      "WHERE keyId = ? AND destinationId = ? AND (dueAt IS NOT NULL OR leaseUntil IS NOT NULL)",
+      keyId,
+      destinationId,
+    );
+  }
+
+  /** A page, newest first. `before` is an id, or empty for the first page. */
+  list(keyId: string | undefined, before: string, limit: number): DeliveryRow[] {
+    const from = before === "" ? "~" : before;
+    return keyId === undefined
+      ? this.select("WHERE id < ? ORDER BY id DESC LIMIT ?", from, limit)
+      : this.select("WHERE keyId = ? AND id < ? ORDER BY id DESC LIMIT ?", keyId, from, limit);
+  }
+}

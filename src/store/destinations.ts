@@ -1,0 +1,107 @@
+/** Tables `destination` and `keyDestination`: the places that hold values, and which key goes where. */
+import type { Sql } from "./sql.ts";
+import { Table } from "./table.ts";
+import type { CallReport } from "./work-table.ts";
+
+/** `unproven`: never answered yet. `disabled`: it told us to stop (HTTP 410). */
+export type DestinationState = "unproven" | "ready" | "failing" | "disabled";
+
+export interface DestinationRow {
+  id: string;
+  name: string;
+  type: string;
+  config: Record<string, unknown>;
+  /** The signing secret, sealed, for types that sign. */
+  sealed: Uint8Array | null;
+  state: DestinationState;
+  revision: number;
+  /** When it last answered as it should. */
+  provenAt: number | null;
+  /** Failed probes in a row. */
+  probeAttempt: number;
+  lastCall: CallReport | null;
+  createdAt: number;
+  createdBy: string;
+}
+
+export interface KeyDestinationRow {
+  keyId: string;
+  destinationId: string;
+  required: boolean;
+  mustAcknowledge: boolean;
+  name: string;
+  /** What is written to there; unique, so that two keys never overwrite each other. */
+  target: string;
+}
+
+export class DestinationTable extends Table<DestinationRow> {
+  readonly #sql: Sql;
+
+  constructor(sql: Sql) {
+    super(sql, "destination", {
+      id: "plain",
+      name: "plain",
+      type: "plain",
+      config: "json",
+      sealed: "plain",
+      state: "plain",
+      revision: "plain",
+      provenAt: "plain",
+      probeAttempt: "plain",
+      lastCall: "json",
+      createdAt: "plain",
+      createdBy: "plain",
+    });
+    this.#sql = sql;
+  }
+
+  /** A destination by id or name. */
+  find(idOrName: string): DestinationRow | undefined {
+    return this.get(idOrName) ?? this.select("WHERE name = ?", idOrName)[0];
+  }
+
+  /** A page in order of id. */
+  list(after: string, limit: number): DestinationRow[] {
+    return this.select("WHERE id > ? ORDER BY id LIMIT ?", after, limit);
+  }
+
+  linksOfKey(keyId: string): KeyDestinationRow[] {
+    return this.#links("WHERE keyId = ? ORDER BY destinationId", keyId);
+  }
+
+  linksOfDestination(destinationId: string): KeyDestinationRow[] {
+    return this.#links("WHERE destinationId = ? ORDER BY keyId", destinationId);
+  }
+
+  linkByTarget(target: string): KeyDestinationRow | undefined {
+    return this.#links("WHERE target = ?", target)[0];
+  }
+
+  link(row: KeyDestinationRow): void {
+    this.#sql.all(
+      "INSERT INTO keyDestination (keyId, destinationId, required, mustAcknowledge, name, target) VALUES (?, ?, ?, ?, ?, ?)",
+      row.keyId,
+      row.destinationId,
+      row.required ? 1 : 0,
+      row.mustAcknowledge ? 1 : 0,
+      row.name,
+      row.target,
+    );
+  }
+
+  unlinkKey(keyId: string): void {
+    this.#sql.all("DELETE FROM keyDestination WHERE keyId = ?", keyId);
+  }
+
+  #links(rest: string, param: string): KeyDestinationRow[] {
+    type Raw = Omit<KeyDestinationRow, "required" | "mustAcknowledge"> & {
+      required: number;
+      mustAcknowledge: number;
+    };
+    return this.#sql.all<Raw>(`SELECT * FROM keyDestination ${rest}`, param).map((row) => ({
+      ...row,
+      required: row.required === 1,
+      mustAcknowledge: row.mustAcknowledge === 1,
+    }));
+  }
+}

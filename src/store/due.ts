@@ -1,0 +1,81 @@
+/**
+ * The only work queue. Lane 0 is what is under way and has the alarm; lane 1 is scheduled starts, which cron picks up.
+ * The lane comes first in the key, so that the earliest entry of either is one row read.
+ */
+import type { Sql } from "./sql.ts";
+
+export type WorkKind = "rotation" | "version" | "delivery" | "idempotency";
+export type DueKind = WorkKind | "start";
+
+export interface DueEntry<Kind extends DueKind = DueKind> {
+  kind: Kind;
+  id: string;
+  /** Milliseconds since the epoch. */
+  at: number;
+}
+
+const UNDER_WAY = 0;
+const SCHEDULED = 1;
+
+export class DueQueue {
+  readonly #sql: Sql;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+  }
+
+  /** Moves an entry; null is "not in the queue". The owner's row holds `from`, as a look-up by id would read all rows. */
+  move(kind: DueKind, id: string, from: number | null, to: number | null): void {
+    if (from === to) return;
+    const lane = kind === "start" ? SCHEDULED : UNDER_WAY;
+    if (from !== null) {
+      this.#sql.all(
+        "DELETE FROM due WHERE lane = ? AND at = ? AND kind = ? AND id = ?",
+        lane,
+        from,
+        kind,
+        id,
+      );
+    }
+    if (to !== null) {
+      this.#sql.all("INSERT INTO due (lane, at, kind, id) VALUES (?, ?, ?, ?)", lane, to, kind, id);
+    }
+  }
+
+  /** Work under way that is due, earliest first. */
+  workDue(now: number, limit: number): DueEntry<WorkKind>[] {
+    return this.#due<WorkKind>(UNDER_WAY, now, limit);
+  }
+
+  /** Scheduled starts that are due, earliest first. */
+  startsDue(now: number, limit: number): DueEntry<"start">[] {
+    return this.#due<"start">(SCHEDULED, now, limit);
+  }
+
+  /** When the alarm must ring, or null when nothing is under way. */
+  earliestWorkAt(): number | null {
+    return this.#earliest(UNDER_WAY);
+  }
+
+  /** When cron has something to start here, or null. */
+  earliestStartAt(): number | null {
+    return this.#earliest(SCHEDULED);
+  }
+
+  #due<Kind extends DueKind>(lane: number, now: number, limit: number): DueEntry<Kind>[] {
+    return this.#sql.all<DueEntry<Kind>>(
+      "SELECT kind, id, at FROM due WHERE lane = ? AND at <= ? ORDER BY at LIMIT ?",
+      lane,
+      now,
+      limit,
+    );
+  }
+
+  #earliest(lane: number): number | null {
+    const [row] = this.#sql.all<{ at: number }>(
+      "SELECT at FROM due WHERE lane = ? ORDER BY at LIMIT 1",
+      lane,
+    );
+    return row?.at ?? null;
+  }
+}

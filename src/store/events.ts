@@ -1,0 +1,82 @@
+/** Table `event`: the append-only history. What is appended is decided by events/; this only stores it. */
+import type { Sql, SqlValue } from "./sql.ts";
+
+export interface EventRow {
+  seq: number;
+  id: string;
+  type: string;
+  at: number;
+  actor: string;
+  keyId: string | null;
+  /** JSON text, exactly as hashed. */
+  data: string;
+  hash: Uint8Array;
+}
+
+export interface EventFilter {
+  keyId?: string | undefined;
+  type?: string | undefined;
+}
+
+/** Rows that one filtered page may read; a filter that matches little then takes several pages instead of a long query. */
+const MAX_SCANNED = 5_000;
+
+export class EventTable {
+  readonly #sql: Sql;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+  }
+
+  head(): { seq: number; hash: Uint8Array } | undefined {
+    return this.#sql.all<{ seq: number; hash: Uint8Array }>(
+      "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1",
+    )[0];
+  }
+
+  append(row: EventRow): void {
+    this.#sql.all(
+      "INSERT INTO event (seq, id, type, at, actor, keyId, data, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      row.seq,
+      row.id,
+      row.type,
+      row.at,
+      row.actor,
+      row.keyId,
+      row.data,
+      row.hash,
+    );
+  }
+
+  /** Rows after `seq` in order, unfiltered. */
+  after(seq: number, limit: number): EventRow[] {
+    return this.#sql.all<EventRow>("SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit);
+  }
+
+  /**
+   * A page, newest first.
+   * @param before only older than this sequence number
+   * @returns matching rows and, when there may be more, the number to go on from
+   */
+  page(filter: EventFilter, before: number, limit: number): { rows: EventRow[]; next: number | null } {
+    const where = ["seq < ?", "seq >= ?"];
+    const floor = Math.max(0, Math.min(before, (this.head()?.seq ?? 0) + 1) - MAX_SCANNED);
+    const params: SqlValue[] = [before, floor];
+    if (filter.keyId !== undefined) {
+      where.push("keyId = ?");
+      params.push(filter.keyId);
+    }
+    if (filter.type !== undefined) {
+      where.push("type = ?");
+      params.push(filter.type);
+    }
+    const rows = this.#sql.all<EventRow>(
+      `SELECT * FROM event WHERE ${where.join(" AND ")} ORDER BY seq DESC LIMIT ?`,
+      ...params,
+      limit,
+    );
+    const last = rows.at(-1);
+    if (last && rows.length === limit) return { rows, next: last.seq > 1 ? last.seq : null };
+    return { rows, next: floor > 1 ? floor : null };
+  }
+}

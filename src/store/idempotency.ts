@@ -1,0 +1,29 @@
+/** Table `idempotency`: what a request made, by credential, route and Idempotency-Key. Ids only; a secret stays 60 s, sealed. */
+import type { DueQueue } from "./due.ts";
+import type { Sql } from "./sql.ts";
+import { WorkTable } from "./work-table.ts";
+
+export interface IdempotencyRow {
+  /** Hash of credential, route and Idempotency-Key. */
+  id: string;
+  bodyHash: Uint8Array;
+  /** Id of what the request made or changed. */
+  resource: string;
+  sealed: Uint8Array | null;
+  createdAt: number;
+  /** When the secret is wiped, then when the row goes. */
+  dueAt: number | null;
+}
+
+export class IdempotencyTable extends WorkTable<IdempotencyRow> {
+  constructor(sql: Sql, due: DueQueue) {
+    super(sql, due, "idempotency", "idempotency", {
+      id: "plain",
+      bodyHash: "plain",
+      resource: "plain",
+      sealed: "plain",
+      createdAt: "plain",
+      dueAt: "plain",
+    });
+  }
+}

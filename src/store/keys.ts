@@ -1,0 +1,107 @@
+/** Table `key`. Its `dueAt` is the next scheduled start, in the queue's lane for cron. */
+import type { DueQueue } from "./due.ts";
+import type { Sql, SqlValue } from "./sql.ts";
+import { WorkTable } from "./work-table.ts";
+
+export type KeyState = "active" | "revoked" | "deleting" | "deleted";
+
+/** When and how a key rotates. Durations are kept as the text that was given; what is absent has its default. */
+export interface Policy {
+  maxAge?: string | undefined;
+  jitter?: string | undefined;
+  grace?: string | undefined;
+  deliverWithin?: string | undefined;
+  cooldown?: string | undefined;
+}
+
+export interface KeyRow {
+  id: string;
+  name: string;
+  provider: string;
+  prefix: string;
+  scopes: string[];
+  role: string | null;
+  subject: string | null;
+  expiresAt: number | null;
+  labels: Record<string, string>;
+  policy: Policy;
+  paused: boolean;
+  state: KeyState;
+  /** Rises whenever what the destinations should hold changes. */
+  revision: number;
+  /** Number of the newest version. */
+  lastNumber: number;
+  cooldownUntil: number | null;
+  /** Failed rotations in a row. */
+  failures: number;
+  /** No scheduled start before this, after a failure. */
+  retryAt: number | null;
+  dueAt: number | null;
+  createdAt: number;
+  createdBy: string;
+}
+
+export interface KeyFilter {
+  state?: KeyState | undefined;
+  provider?: string | undefined;
+  label?: { name: string; value: string } | undefined;
+  dueBefore?: number | undefined;
+}
+
+export class KeyTable extends WorkTable<KeyRow> {
+  constructor(sql: Sql, due: DueQueue) {
+    super(sql, due, "start", "key", {
+      id: "plain",
+      name: "plain",
+      provider: "plain",
+      prefix: "plain",
+      scopes: "json",
+      role: "plain",
+      subject: "plain",
+      expiresAt: "plain",
+      labels: "json",
+      policy: "json",
+      paused: "boolean",
+      state: "plain",
+      revision: "plain",
+      lastNumber: "plain",
+      cooldownUntil: "plain",
+      failures: "plain",
+      retryAt: "plain",
+      dueAt: "plain",
+      createdAt: "plain",
+      createdBy: "plain",
+    });
+  }
+
+  /** A key by id or, among those not deleted, by name. */
+  find(idOrName: string): KeyRow | undefined {
+    return this.get(idOrName) ?? this.byName(idOrName);
+  }
+
+  byName(name: string): KeyRow | undefined {
+    return this.select("WHERE name = ? AND state <> 'deleted'", name)[0];
+  }
+
+  /** A page in order of id. Deleted keys are listed only when asked for by state. */
+  list(filter: KeyFilter, after: string, limit: number): KeyRow[] {
+    const where = ["id > ?"];
+    const params: SqlValue[] = [after];
+    const add = (clause: string, ...values: SqlValue[]) => {
+      where.push(clause);
+      params.push(...values);
+    };
+    if (filter.state) add("state = ?", filter.state);
+    else add("state <> 'deleted'");
+    if (filter.provider) add("provider = ?", filter.provider);
+    if (filter.dueBefore !== undefined) add("dueAt < ?", filter.dueBefore);
+    if (filter.label) {
+      add(
+        "EXISTS (SELECT 1 FROM json_each(labels) WHERE json_each.key = ? AND json_each.value = ?)",
+        filter.label.name,
+        filter.label.value,
+      );
+    }
+    return this.select(`WHERE ${where.join(" AND ")} ORDER BY id LIMIT ?`, ...params, limit);
+  }
+}

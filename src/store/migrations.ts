@@ -1,0 +1,183 @@
+/**
+ * The keyring's schema. Append only: a migration that has shipped is never edited.
+ * docs/storage.md says what each table and column holds and for how long.
+ */
+import type { Sql } from "./sql.ts";
+
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE setting (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE key (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    role TEXT,
+    subject TEXT,
+    expiresAt INTEGER,
+    labels TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    paused INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    lastNumber INTEGER NOT NULL,
+    cooldownUntil INTEGER,
+    failures INTEGER NOT NULL,
+    retryAt INTEGER,
+    dueAt INTEGER,
+    createdAt INTEGER NOT NULL,
+    createdBy TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE UNIQUE INDEX keyName ON key (name) WHERE state <> 'deleted';
+
+  CREATE TABLE version (
+    id TEXT PRIMARY KEY,
+    keyId TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    stage TEXT NOT NULL,
+    rotationId TEXT,
+    sealed BLOB,
+    digest BLOB,
+    fingerprint BLOB,
+    hint TEXT NOT NULL,
+    issuedAt INTEGER NOT NULL,
+    promotedAt INTEGER,
+    graceEndsAt INTEGER,
+    endReason TEXT,
+    serviceRevokedAt INTEGER,
+    revokedAt INTEGER,
+    confirmed INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    lastCall TEXT,
+    claim INTEGER NOT NULL,
+    leaseUntil INTEGER,
+    dueAt INTEGER
+  ) STRICT, WITHOUT ROWID;
+  CREATE UNIQUE INDEX versionNumber ON version (keyId, number);
+  CREATE INDEX versionFingerprint ON version (fingerprint) WHERE fingerprint IS NOT NULL;
+
+  CREATE TABLE rotation (
+    id TEXT PRIMARY KEY,
+    keyId TEXT NOT NULL,
+    trigger TEXT NOT NULL,
+    reason TEXT,
+    requestedBy TEXT NOT NULL,
+    grace TEXT,
+    live INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    step TEXT NOT NULL,
+    fromVersion INTEGER,
+    toVersion INTEGER,
+    attempt INTEGER NOT NULL,
+    problem TEXT,
+    lastCall TEXT,
+    startedAt INTEGER NOT NULL,
+    deadlineAt INTEGER NOT NULL,
+    endedAt INTEGER,
+    claim INTEGER NOT NULL,
+    leaseUntil INTEGER,
+    dueAt INTEGER
+  ) STRICT, WITHOUT ROWID;
+  CREATE UNIQUE INDEX rotationLive ON rotation (keyId) WHERE live = 1;
+  CREATE INDEX rotationKey ON rotation (keyId, id);
+
+  CREATE TABLE destination (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    type TEXT NOT NULL,
+    config TEXT NOT NULL,
+    sealed BLOB,
+    state TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    provenAt INTEGER,
+    probeAttempt INTEGER NOT NULL,
+    lastCall TEXT,
+    createdAt INTEGER NOT NULL,
+    createdBy TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE keyDestination (
+    keyId TEXT NOT NULL,
+    destinationId TEXT NOT NULL,
+    required INTEGER NOT NULL,
+    mustAcknowledge INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    target TEXT NOT NULL UNIQUE,
+    PRIMARY KEY (keyId, destinationId)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX keyDestinationUse ON keyDestination (destinationId);
+
+  CREATE TABLE delivery (
+    id TEXT PRIMARY KEY,
+    keyId TEXT NOT NULL,
+    versionId TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    rotationId TEXT,
+    destinationId TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    required INTEGER NOT NULL,
+    mustAcknowledge INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    attemptedAt INTEGER,
+    deliveredAt INTEGER,
+    lastCall TEXT,
+    createdAt INTEGER NOT NULL,
+    claim INTEGER NOT NULL,
+    leaseUntil INTEGER,
+    dueAt INTEGER
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX deliveryKey ON delivery (keyId, revision);
+
+  CREATE TABLE due (
+    lane INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    PRIMARY KEY (lane, at, kind, id)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE event (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    keyId TEXT,
+    data TEXT NOT NULL,
+    hash BLOB NOT NULL
+  ) STRICT;
+
+  CREATE TABLE idempotency (
+    id TEXT PRIMARY KEY,
+    bodyHash BLOB NOT NULL,
+    resource TEXT NOT NULL,
+    sealed BLOB,
+    createdAt INTEGER NOT NULL,
+    dueAt INTEGER
+  ) STRICT, WITHOUT ROWID;
+  `,
+];
+
+/** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */
+export function isMade(sql: Sql): boolean {
+  return sql.all("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schemaVersion'").length > 0;
+}
+
+/** Brings the schema up to date, in one transaction. Safe to run at any time. */
+export function migrate(sql: Sql): void {
+  sql.transaction(() => {
+    sql.all("CREATE TABLE IF NOT EXISTS schemaVersion (version INTEGER NOT NULL) STRICT");
+    const [row] = sql.all<{ version: number }>("SELECT version FROM schemaVersion");
+    const applied = row?.version ?? 0;
+    if (applied === MIGRATIONS.length) return;
+    for (const statements of MIGRATIONS.slice(applied)) sql.all(statements);
+    sql.all(
+      row ? "UPDATE schemaVersion SET version = ?" : "INSERT INTO schemaVersion VALUES (?)",
+      MIGRATIONS.length,
+    );
+  });
+}

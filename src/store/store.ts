@@ -1,0 +1,42 @@
+/** All tables of one keyring over one database. SQL and nothing else. */
+import { DeliveryTable } from "./deliveries.ts";
+import { DestinationTable } from "./destinations.ts";
+import { DueQueue } from "./due.ts";
+import { EventTable } from "./events.ts";
+import { IdempotencyTable } from "./idempotency.ts";
+import { KeyTable } from "./keys.ts";
+import { RotationTable } from "./rotations.ts";
+import { SettingTable } from "./settings.ts";
+import type { Sql } from "./sql.ts";
+import { VersionTable } from "./versions.ts";
+
+export class Store {
+  readonly due: DueQueue;
+  readonly settings: SettingTable;
+  readonly keys: KeyTable;
+  readonly versions: VersionTable;
+  readonly rotations: RotationTable;
+  readonly deliveries: DeliveryTable;
+  readonly destinations: DestinationTable;
+  readonly events: EventTable;
+  readonly idempotency: IdempotencyTable;
+  readonly #sql: Sql;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+    this.due = new DueQueue(sql);
+    this.settings = new SettingTable(sql);
+    this.keys = new KeyTable(sql, this.due);
+    this.versions = new VersionTable(sql, this.due);
+    this.rotations = new RotationTable(sql, this.due);
+    this.deliveries = new DeliveryTable(sql, this.due);
+    this.destinations = new DestinationTable(sql);
+    this.events = new EventTable(sql);
+    this.idempotency = new IdempotencyTable(sql, this.due);
+  }
+
+  /** One commit: all of `body` is stored, or, when it throws, nothing. */
+  transaction<T>(body: () => T): T {
+    return this.#sql.transaction(body);
+  }
+}

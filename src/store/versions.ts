@@ -1,0 +1,95 @@
+/** Table `version`: the values of each key and where each stands. */
+import type { DueQueue } from "./due.ts";
+import type { Sql } from "./sql.ts";
+import { type CallReport, type Claimable, WorkTable } from "./work-table.ts";
+
+export type Stage = "pending" | "current" | "previous" | "revoking" | "revoked" | "discarded";
+
+/** Why a version stopped being of use. */
+export type EndReason = "rotated" | "revoked" | "deleted" | "discarded";
+
+export interface VersionRow extends Claimable {
+  /** For an issued value the public id inside it. */
+  id: string;
+  keyId: string;
+  number: number;
+  stage: Stage;
+  /** The rotation that minted it; null for a first version. */
+  rotationId: string | null;
+  /** The fields, sealed; wiped when the version dies, and not kept for an issued key without destinations. */
+  sealed: Uint8Array | null;
+  /** SHA-256 of the secret, for keys that Rekey verifies. */
+  digest: Uint8Array | null;
+  /** Keyed hash of a secret that does not name its own version, so that it can be found. */
+  fingerprint: Uint8Array | null;
+  /** Last four characters. */
+  hint: string;
+  /** When the service made it: the start of its age. */
+  issuedAt: number;
+  promotedAt: number | null;
+  graceEndsAt: number | null;
+  endReason: EndReason | null;
+  /** When the service took the revocation. */
+  serviceRevokedAt: number | null;
+  /** When it was seen dead. */
+  revokedAt: number | null;
+  confirmed: boolean;
+  attempt: number;
+  lastCall: CallReport | null;
+}
+
+export class VersionTable extends WorkTable<VersionRow> {
+  constructor(sql: Sql, due: DueQueue) {
+    super(sql, due, "version", "version", {
+      id: "plain",
+      keyId: "plain",
+      number: "plain",
+      stage: "plain",
+      rotationId: "plain",
+      sealed: "plain",
+      digest: "plain",
+      fingerprint: "plain",
+      hint: "plain",
+      issuedAt: "plain",
+      promotedAt: "plain",
+      graceEndsAt: "plain",
+      endReason: "plain",
+      serviceRevokedAt: "plain",
+      revokedAt: "plain",
+      confirmed: "boolean",
+      attempt: "plain",
+      lastCall: "json",
+      claim: "plain",
+      leaseUntil: "plain",
+      dueAt: "plain",
+    });
+  }
+
+  /** All versions of a key, oldest first. */
+  ofKey(keyId: string): VersionRow[] {
+    return this.select("WHERE keyId = ? ORDER BY number", keyId);
+  }
+
+  byNumber(keyId: string, number: number): VersionRow | undefined {
+    return this.select("WHERE keyId = ? AND number = ?", keyId, number)[0];
+  }
+
+  /** The key's current version, if it has one. */
+  current(keyId: string): VersionRow | undefined {
+    return this.select("WHERE keyId = ? AND stage = 'current'", keyId)[0];
+  }
+
+  byFingerprint(fingerprint: Uint8Array): VersionRow[] {
+    return this.select("WHERE fingerprint = ?", fingerprint);
+  }
+
+  /** Versions of a key that may still work somewhere. */
+  alive(keyId: string): VersionRow[] {
+    return this.ofKey(keyId).filter((version) => !isDead(version));
+  }
+}
+
+/** True once a version was seen dead. */
+export function isDead(version: VersionRow): boolean {
+  return version.stage === "revoked" || version.stage === "discarded";
+}

@@ -1,0 +1,30 @@
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+/** Obvious fakes: they open nothing outside these tests. Set here, as wrangler looks for required secrets in the environment. */
+process.env.MASTER_KEYS = `test:${Buffer.alloc(32, 7).toString("base64")}`;
+process.env.ROOT_TOKEN = "root-token-for-tests-only,second-root-token-for-tests";
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
+        test: {
+          name: "worker",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/local/**"],
+          setupFiles: ["test/support/network.ts"],
+        },
+      },
+      {
+        test: {
+          name: "local",
+          include: ["test/local/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
