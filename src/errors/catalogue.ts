@@ -107,6 +107,11 @@ export const CATALOGUE = {
     title: "The key has passed its own expiry",
     remedy: "Create a new key with a later expiresAt.",
   },
+  "key-paused": {
+    status: 409,
+    title: "The key is paused",
+    remedy: "Set paused to false with PATCH, then rotate.",
+  },
   "key-deleting": {
     status: 409,
     title: "The key is being deleted",

@@ -25,8 +25,8 @@ import { test } from "./steps/test.ts";
 const LEASE_MS = CALL_TIMEOUT_MS + 30_000;
 /** A worker that goes on with less than this left takes a new lease. */
 const LEASE_LOW_MS = 2 * CALL_TIMEOUT_MS;
-/** Rows worked on at once; the rest stay due, so that none waits for a connection while its lease runs. */
-const MAX_IN_FLIGHT = 24;
+/** Rows worked on at once: two for each of the six connections. The rest stay due, so that no lease runs out in a queue. */
+const MAX_IN_FLIGHT = 12;
 
 type Claim =
   | { kind: "rotation"; row: RotationRow }

@@ -275,6 +275,7 @@ export function findRotationRefusal(context: EngineContext, key: KeyRow): Failur
   if (key.state === "revoked" || (!store.versions.current(key.id) && !store.rotations.live(key.id))) {
     return { code: "key-revoked" };
   }
+  if (key.paused && !store.rotations.live(key.id)) return { code: "key-paused" };
   if (key.cooldownUntil !== null && key.cooldownUntil > now) {
     return { code: "cooldown", retryAt: new Date(key.cooldownUntil).toISOString() };
   }
