@@ -1,6 +1,7 @@
 /** /v1/events: the history, and whether its chain holds. */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { EVENT_TYPES } from "../events/catalogue.ts";
+import type { EventSlice } from "../keyring/operations/events.ts";
 import { onKeyring } from "./auth.ts";
 import { answer, pageQuerySchema, pageSchema, problems, security, timeOutSchema } from "./schemas.ts";
 
@@ -20,7 +21,7 @@ const eventSchema = z
 const list = createRoute({
   method: "get",
   path: "/v1/events",
-  summary: "List events, newest first",
+  summary: "List events, newest first; with Accept: application/x-ndjson stream the history, oldest first",
   tags: ["events"],
   security,
   request: {
@@ -29,7 +30,7 @@ const list = createRoute({
       type: z.enum(EVENT_TYPES).optional(),
     }),
   },
-  responses: { 200: answer("A page", pageSchema(eventSchema)), ...problems },
+  responses: { 200: answer("A page, or one event a line", pageSchema(eventSchema)), ...problems },
 });
 
 const verify = createRoute({
@@ -47,7 +48,27 @@ const verify = createRoute({
   },
 });
 
+const NDJSON = "application/x-ndjson";
+
 export function addEvents(app: OpenAPIHono<{ Bindings: Env }>): void {
+  app.get("/v1/events", async (c, next) => {
+    if (!c.req.header("accept")?.includes(NDJSON)) return next();
+    const { key, type } = c.req.query();
+    const read = (from: EventSlice["next"]) =>
+      onKeyring(c, (keyring, call) => keyring.readEvents(call, { key, type }, from));
+    let slice = await read(null);
+    const encoder = new TextEncoder();
+    const lines = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        const text = slice.items.map((event) => `${JSON.stringify(event)}\n`).join("");
+        controller.enqueue(encoder.encode(text));
+        if (slice.next) slice = await read(slice.next);
+        else controller.close();
+      },
+    });
+    return c.body(lines, 200, { "content-type": NDJSON });
+  });
+
   app.openapi(list, async (c) => {
     const { key, type, ...page } = c.req.valid("query");
     return c.json(await onKeyring(c, (keyring, call) => keyring.listEvents(call, { key, type }, page)), 200);

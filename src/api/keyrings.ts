@@ -55,8 +55,13 @@ export function addKeyrings(app: OpenAPIHono<{ Bindings: Env }>): void {
   app.openapi(list, async (c) => {
     requireRoot(c);
     const { limit, cursor } = c.req.valid("query");
-    const after = cursor === undefined ? "" : Buffer.from(cursor, "base64url").toString("utf8");
-    if (cursor !== undefined && decodeCursor(undefined) === undefined) throw new Problem({ code: "invalid" });
+    const after = decodeCursor(cursor);
+    if (after === undefined) {
+      throw new Problem({
+        code: "invalid",
+        errors: [{ path: "cursor", message: "not a cursor of this list" }],
+      });
+    }
     const rows = await registryOf(c.env).list(after, limit + 1);
     const page = pageOf(
       rows.map((row) => ({ ...row, id: row.name })),

@@ -259,6 +259,15 @@ export class Keyring extends DurableObject<Env> {
     return this.#read(call, "events:read", ({ context }) => events.listEvents(context, query, page));
   }
 
+  /** A slice of the history for a stream, oldest first; `from` is what the slice before gave. */
+  readEvents(
+    call: Call,
+    query: events.EventQuery,
+    from: events.EventSlice["next"],
+  ): Answer<events.EventSlice> {
+    return this.#read(call, "events:read", ({ context }) => ok(events.readEvents(context, query, from)));
+  }
+
   verifyEvents(call: Call): Answer<ChainReport> {
     return this.#read(call, "events:read", ({ context }) => ok(verifyChain(context.store.events)));
   }

@@ -9,11 +9,14 @@ export interface Page<Item> {
   nextCursor: string | null;
 }
 
-/** The id a cursor stands for; empty for the first page, undefined when it is not one of ours. */
+/** Ids, names and numbers: nothing that could not have been the last of a page. */
+const CURSOR_TEXT = /^[A-Za-z0-9._-]{1,100}$/;
+
+/** What a cursor stands for; empty for the first page, undefined when it is not one of ours. */
 export function decodeCursor(cursor: string | undefined): string | undefined {
   if (cursor === undefined) return "";
   const text = Buffer.from(cursor, "base64url").toString("utf8");
-  return /^[a-z]*_?[0-9a-z]{1,40}$/.test(text) && encodeCursor(text) === cursor ? text : undefined;
+  return CURSOR_TEXT.test(text) && encodeCursor(text) === cursor ? text : undefined;
 }
 
 /** An opaque cursor for an id. */

@@ -53,6 +53,23 @@ export class EventTable {
     return this.#sql.all<EventRow>("SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit);
   }
 
+  /** Rows after `seq` up to `until` in order, at most `limit` of them read; those that pass the filter come back. */
+  slice(
+    filter: EventFilter,
+    seq: number,
+    until: number,
+    limit: number,
+  ): { rows: EventRow[]; next: number | null } {
+    const read = this.after(seq, limit).filter((row) => row.seq <= until);
+    const rows = read.filter(
+      (row) =>
+        (filter.keyId === undefined || row.keyId === filter.keyId) &&
+        (filter.type === undefined || row.type === filter.type),
+    );
+    const last = read.at(-1);
+    return { rows, next: last && read.length === limit && last.seq < until ? last.seq : null };
+  }
+
   /**
    * A page, newest first.
    * @param before only older than this sequence number

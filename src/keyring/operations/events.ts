@@ -27,3 +27,24 @@ export function listEvents(
   );
   return ok({ items: rows.map(viewEvent), nextCursor: next === null ? null : encodeCursor(String(next)) });
 }
+
+/** How much of the history one call reads for a stream. */
+const SLICE = 1_000;
+
+export interface EventSlice {
+  items: EventView[];
+  /** Where the next slice begins, or null at the end. */
+  next: { after: number; until: number } | null;
+}
+
+/** A slice of the history, oldest first. The first call fixes where the stream ends, so that it does end. */
+export function readEvents(
+  { store }: EngineContext,
+  query: EventQuery,
+  from: { after: number; until: number } | null,
+): EventSlice {
+  const { after, until } = from ?? { after: 0, until: store.events.head()?.seq ?? 0 };
+  const keyId = query.key === undefined ? undefined : (store.keys.find(query.key)?.id ?? query.key);
+  const { rows, next } = store.events.slice({ keyId, type: query.type }, after, until, SLICE);
+  return { items: rows.map(viewEvent), next: next === null ? null : { after: next, until } };
+}

@@ -1,0 +1,7 @@
+/** The one feature of Vite that tests use. */
+interface ImportMeta {
+  glob<Module>(
+    pattern: string,
+    options: { query: string; import: string; eager: true },
+  ): Record<string, Module>;
+}
