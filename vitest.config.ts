@@ -13,9 +13,12 @@ export default defineConfig({
         test: {
           name: "worker",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/local/**"],
+          exclude: ["test/local/**", "test/sim/**"],
           setupFiles: ["test/support/network.ts"],
         },
+      },
+      {
+        test: { name: "sim", include: ["test/sim/**/*.test.ts"], testTimeout: 60_000 },
       },
       {
         test: {

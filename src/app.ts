@@ -11,6 +11,7 @@ import { Problem, respondWith } from "./api/problem.ts";
 import { addRotations } from "./api/rotations.ts";
 import { addVerify } from "./api/verify.ts";
 import { readConfig } from "./env.ts";
+import { fieldErrorsOf } from "./errors/fields.ts";
 
 const MAX_BODY_BYTES = 64 * 1024;
 
@@ -19,12 +20,7 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
   const app = new OpenAPIHono<{ Bindings: Env }>({
     defaultHook: (result, c) => {
       if (result.success) return undefined;
-      const errors = result.error.issues.flatMap((issue) =>
-        issue.code === "unrecognized_keys"
-          ? issue.keys.map((key) => ({ path: [...issue.path, key].join("."), message: "unknown field" }))
-          : [{ path: issue.path.join("."), message: issue.message }],
-      );
-      return respondWith(c, { code: "invalid", errors });
+      return respondWith(c, { code: "invalid", errors: fieldErrorsOf(result.error.issues) });
     },
   });
 
@@ -71,7 +67,8 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
   app.notFound((c) => respondWith(c, { code: "route-unknown" }));
   app.onError((error, c) => {
     if (error instanceof Problem) return respondWith(c, error.failure);
-    if (error instanceof HTTPException && error.status === 400)
+    // 415 is what the validator says of a body that does not claim to be JSON.
+    if (error instanceof HTTPException && (error.status === 400 || error.status === 415))
       return respondWith(c, { code: "malformed-json" });
     const instance = crypto.randomUUID();
     console.error(JSON.stringify({ level: "error", code: "internal", name: error.name, instance }));

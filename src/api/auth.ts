@@ -19,7 +19,7 @@ export type AppContext = Context<{ Bindings: Env }>;
 const DEFAULT_KEYRING = "default";
 const BEARER = /^Bearer +([\x21-\x7e]{1,512})$/i;
 
-/** The bearer credential: a root token, or what should be an access key. Nothing is looked up yet. */
+/** The bearer credential: a root token, or what has the form of an access key. Nothing is looked up yet. */
 export function readCredential(c: AppContext): Credential {
   const header = c.req.header("authorization");
   if (header === undefined) throw new Problem({ code: "credential-missing" });
@@ -30,7 +30,16 @@ export function readCredential(c: AppContext): Credential {
   const digest = sha256(token);
   // Every root token is compared, so that the time taken does not say which one was near.
   const roots = config.value.rootTokens.filter((root) => sameBytes(sha256(root), digest));
-  return roots.length > 0 ? { kind: "root" } : { kind: "access", token };
+  if (roots.length > 0) return { kind: "root" };
+  codeOf(token);
+  return { kind: "access", token };
+}
+
+/** The code of the keyring that an access key names. */
+function codeOf(token: string): string {
+  const parsed = parseToken(token);
+  if (parsed.kind === "token") return parsed.code;
+  throw new Problem({ code: parsed.kind === "malformed" ? "credential-malformed" : "credential-unknown" });
 }
 
 /** Refuses anything but a root token. */
@@ -64,12 +73,7 @@ export async function makeKeyring(env: Env, identity: KeyringIdentity): Promise<
 }
 
 async function locate(c: AppContext, credential: Credential): Promise<KeyringIdentity> {
-  if (credential.kind === "access") {
-    const parsed = parseToken(credential.token);
-    if (parsed.kind === "malformed") throw new Problem({ code: "credential-malformed" });
-    if (parsed.kind === "foreign") throw new Problem({ code: "credential-unknown" });
-    return unwrap(await findByCode(c.env, parsed.code));
-  }
+  if (credential.kind === "access") return unwrap(await findByCode(c.env, codeOf(credential.token)));
   const name = c.req.header("rekey-keyring") ?? DEFAULT_KEYRING;
   const found = await findByName(c.env, name);
   if (found.ok || name !== DEFAULT_KEYRING) return unwrap(found);

@@ -16,9 +16,15 @@ import {
   timeOutSchema,
 } from "./schemas.ts";
 
-const configSchema = z.record(z.string(), z.unknown()).openapi({
-  description: "`kv`: `{ propagation? }`. `webhook`: `{ url, secretMode: plain | none, propagation? }`.",
-});
+/** Deeper than any type needs; a body of nothing but brackets would overflow the stack on its way to the keyring. */
+const MAX_CONFIG_DEPTH = 8;
+
+const configSchema = z
+  .record(z.string(), z.unknown())
+  .refine((config) => isShallow(config, MAX_CONFIG_DEPTH), { message: "is nested too deeply" })
+  .openapi({
+    description: "`kv`: `{ propagation? }`. `webhook`: `{ url, secretMode: plain | none, propagation? }`.",
+  });
 
 const destinationSchema = z
   .object({
@@ -129,6 +135,11 @@ const test = createRoute({
   request: { params: idParam },
   responses: { 200: answer("How it ended", testSchema), ...problems },
 });
+
+function isShallow(value: unknown, depth: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return depth > 0 && Object.values(value).every((part) => isShallow(part, depth - 1));
+}
 
 export function addDestinations(app: OpenAPIHono<{ Bindings: Env }>): void {
   app.openapi(create, async (c) => {

@@ -60,7 +60,9 @@ function rememberKnown(identity: KeyringIdentity): KeyringIdentity {
 }
 
 function mayAsk(now: number): boolean {
-  tokens = Math.min(ASK_BURST, tokens + ((now - refilledAt) / 1_000) * ASKS_PER_SECOND);
+  // A clock that was set back must not take tokens away.
+  const waitedMs = Math.max(0, now - refilledAt);
+  tokens = Math.min(ASK_BURST, tokens + (waitedMs / 1_000) * ASKS_PER_SECOND);
   refilledAt = now;
   if (tokens < 1) return false;
   tokens -= 1;

@@ -1,8 +1,10 @@
 /** /v1/events: the history, and whether its chain holds. */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { fieldErrorsOf } from "../errors/fields.ts";
 import { EVENT_TYPES } from "../events/catalogue.ts";
 import type { EventSlice } from "../keyring/operations/events.ts";
 import { onKeyring } from "./auth.ts";
+import { Problem } from "./problem.ts";
 import { answer, pageQuerySchema, pageSchema, problems, security, timeOutSchema } from "./schemas.ts";
 
 const eventSchema = z
@@ -18,18 +20,18 @@ const eventSchema = z
   })
   .openapi("Event");
 
+const querySchema = pageQuerySchema.extend({
+  key: z.string().max(100).optional().openapi({ description: "Only this key's, by id or name." }),
+  type: z.enum(EVENT_TYPES).optional(),
+});
+
 const list = createRoute({
   method: "get",
   path: "/v1/events",
   summary: "List events, newest first; with Accept: application/x-ndjson stream the history, oldest first",
   tags: ["events"],
   security,
-  request: {
-    query: pageQuerySchema.extend({
-      key: z.string().max(100).optional().openapi({ description: "Only this key's, by id or name." }),
-      type: z.enum(EVENT_TYPES).optional(),
-    }),
-  },
+  request: { query: querySchema },
   responses: { 200: answer("A page, or one event a line", pageSchema(eventSchema)), ...problems },
 });
 
@@ -51,9 +53,12 @@ const verify = createRoute({
 const NDJSON = "application/x-ndjson";
 
 export function addEvents(app: OpenAPIHono<{ Bindings: Env }>): void {
-  app.get("/v1/events", async (c, next) => {
-    if (!c.req.header("accept")?.includes(NDJSON)) return next();
-    const { key, type } = c.req.query();
+  // Middleware, as one path and method has one contract: the list, which this answers in another form.
+  app.use("/v1/events", async (c, next) => {
+    if (c.req.method !== "GET" || !c.req.header("accept")?.includes(NDJSON)) return next();
+    const query = querySchema.omit({ limit: true, cursor: true }).safeParse(c.req.query());
+    if (!query.success) throw new Problem({ code: "invalid", errors: fieldErrorsOf(query.error.issues) });
+    const { key, type } = query.data;
     const read = (from: EventSlice["next"]) =>
       onKeyring(c, (keyring, call) => keyring.readEvents(call, { key, type }, from));
     let slice = await read(null);

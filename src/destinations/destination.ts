@@ -3,7 +3,7 @@
  * database; its methods are safe to run twice and end as values.
  */
 import type { z } from "zod";
-import type { Outbound, ValueStore } from "../outbound/port.ts";
+import type { Outbound } from "../outbound/port.ts";
 import type { Fields } from "../providers/provider.ts";
 import type { CallReport } from "../store/work-table.ts";
 
@@ -21,7 +21,6 @@ export interface DestinationContext {
   /** Name of the keyring. */
   keyring: string;
   outbound: Outbound;
-  keys: ValueStore;
   /** Milliseconds since the epoch. */
   now: number;
   /** A fresh message id. */

@@ -1,6 +1,7 @@
 /** Workers KV: the consumer's Worker reads the value from the namespace `KEYS` under the key's name. */
 import { z } from "zod";
 import { durationSchema, parseDuration } from "../duration.ts";
+import type { CallReport } from "../store/work-table.ts";
 import type { Destination, SendResult } from "./destination.ts";
 
 /** Other places see a write in 60 s or more (https://developers.cloudflare.com/kv/concepts/how-kv-works/). */
@@ -23,18 +24,18 @@ export const kv: Destination = {
   targetOf: ({ keyring, name }) => `kv:${kvNameOf(keyring, name)}`,
   problemOf: () => undefined,
 
-  async probe({ outbound, keys }) {
-    return resultOf(await outbound.onBinding("KEYS", "GET", () => keys.get(PROBE_NAME)));
+  async probe({ outbound }) {
+    return resultOf(await outbound.readValue(PROBE_NAME));
   },
 
-  async put({ outbound, keys, keyring }, { name, fields }) {
+  async put({ outbound, keyring }, { name, fields }) {
     const only = Object.keys(fields).length === 1;
     const value = only ? fields.secret : JSON.stringify(fields);
-    return resultOf(await outbound.onBinding("KEYS", "PUT", () => keys.put(kvNameOf(keyring, name), value)));
+    return resultOf(await outbound.writeValue(kvNameOf(keyring, name), value));
   },
 };
 
-function resultOf({ report }: { report: SendResult["report"] }): SendResult {
+function resultOf(report: CallReport): SendResult {
   return report.code === "ok"
     ? { kind: "held", report }
     : { kind: "failed", report, problem: `Workers KV did not answer (${report.code})` };

@@ -4,6 +4,7 @@ import { lookUp } from "../issuer/verify.ts";
 import { providerOf } from "../providers/registry.ts";
 import { err, ok, type Result } from "../result.ts";
 import type { EngineContext } from "../rotation/context.ts";
+import type { KeyRow } from "../store/keys.ts";
 import type { Scope } from "./scopes.ts";
 
 /** What came with a request. The Worker has checked a root token already; an access key is checked here. */
@@ -40,9 +41,20 @@ export function authenticate(
   return caller.scopes.includes(scope) ? ok(caller) : err({ code: "scope-missing", scope });
 }
 
-/** The scopes among `wanted` that the caller does not hold. Nobody gives or reveals what they may not do themselves. */
-export function scopesBeyond(caller: Caller, wanted: readonly string[]): string[] {
-  const { scopes } = caller;
+/**
+ * Refuses who would make, see or send an access key that may do more than they may themselves. Keys that do not open the API
+ * are anybody's.
+ */
+export function findExcess(
+  caller: Caller,
+  ...keys: readonly Pick<KeyRow, "provider" | "scopes">[]
+): Failure | undefined {
+  const wanted = keys.flatMap((key) => (providerOf(key.provider).opensApi ? key.scopes : []));
+  const scopes = [...new Set(scopesBeyond(caller, wanted))];
+  return scopes.length > 0 ? { code: "scope-exceeded", scopes } : undefined;
+}
+
+function scopesBeyond({ scopes }: Caller, wanted: readonly string[]): string[] {
   return scopes === "all" ? [] : wanted.filter((scope) => !scopes.includes(scope));
 }
 

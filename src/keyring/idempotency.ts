@@ -27,15 +27,21 @@ export interface Earlier {
 
 /** What the same request made before, if anything. Another body under the same key is a failure. */
 export function recall(
-  { store, vault }: EngineContext,
+  { store, vault, now }: EngineContext,
   caller: Caller,
   request: Repeatable,
 ): Result<Earlier | undefined, Failure> {
   const id = idOf(caller, request);
   const row = store.idempotency.get(id);
   if (!row) return ok(undefined);
+  // The alarm wipes and deletes; when it is late, the clock decides.
+  if (now() >= row.createdAt + IDEMPOTENCY_KEPT_MS) {
+    store.transaction(() => store.idempotency.remove(row));
+    return ok(undefined);
+  }
   if (!sameBytes(row.bodyHash, request.bodyHash)) return err({ code: "idempotency-mismatch" });
-  return ok({ resource: row.resource, secret: row.sealed ? vault.open(placeOf(id), row.sealed) : undefined });
+  const sealed = row.dueAt !== null && now() < row.dueAt ? row.sealed : null;
+  return ok({ resource: row.resource, secret: sealed ? vault.open(placeOf(id), sealed) : undefined });
 }
 
 /** Keeps what a request made, inside its transaction. */

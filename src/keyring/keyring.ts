@@ -11,6 +11,7 @@ import type { Failure } from "../errors/catalogue.ts";
 import type { ChainReport } from "../events/chain.ts";
 import { verifyChain } from "../events/chain.ts";
 import { createOutbound } from "../outbound/port.ts";
+import { providerOf } from "../providers/registry.ts";
 import { registryOf } from "../registry/stub.ts";
 import { err, ok, type Result } from "../result.ts";
 import { type EngineContext, record } from "../rotation/context.ts";
@@ -395,9 +396,9 @@ export class Keyring extends DurableObject<Env> {
       store,
       identity,
       vault: new Vault(identity.code, dataKey, secureRandom),
-      outbound: createOutbound({ allowlist: config.value.privateAllowlist, now }),
-      keys: this.env.KEYS,
+      outbound: createOutbound({ allowlist: config.value.privateAllowlist, keys: this.env.KEYS, now }),
       random: secureRandom,
+      providerOf,
       now,
     };
     const engine = new Engine(context, {

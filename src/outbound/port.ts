@@ -28,30 +28,44 @@ export interface OutboundAnswer {
   retryAfterMs?: number;
 }
 
-/** The part of a KV namespace that is written to. */
+/** The part of a KV namespace that is used. */
 export interface ValueStore {
   get(name: string): Promise<string | null>;
   put(name: string, value: string): Promise<void>;
-  delete(name: string): Promise<void>;
 }
 
 export interface Outbound {
   send(request: OutboundRequest): Promise<OutboundAnswer>;
-  /** Runs a call on a binding under the same limits. */
-  onBinding<T>(
-    name: string,
-    method: string,
-    call: () => Promise<T>,
-  ): Promise<{ report: CallReport; value?: T }>;
+  /** Reads a name from the namespace `KEYS`, under the same limits. */
+  readValue(name: string): Promise<CallReport>;
+  /** Writes a name in the namespace `KEYS`, under the same limits. */
+  writeValue(name: string, value: string): Promise<CallReport>;
   /** Why an address may not be called, or undefined. */
   problemOf(url: string): string | undefined;
 }
 
-/** The port over `fetch`. */
-export function createOutbound(options: { allowlist: string | undefined; now: () => number }): Outbound {
+/** The port over `fetch` and the namespace `KEYS`. */
+export function createOutbound(options: {
+  allowlist: string | undefined;
+  keys: ValueStore;
+  now: () => number;
+}): Outbound {
   const allowlist = parseAllowlist(options.allowlist);
   const gate = new Gate(MAX_CONNECTIONS);
-  const { now } = options;
+  const { keys, now } = options;
+
+  async function onKeys(method: string, call: () => Promise<unknown>): Promise<CallReport> {
+    const report = (code: string): CallReport => ({ method, host: "KEYS", code, at: now() });
+    return gate.run(async () => {
+      try {
+        await withTimeout(call());
+        return report("ok");
+      } catch (error) {
+        return report(isTimeout(error) ? "timeout" : "network");
+      }
+    });
+  }
+
   return {
     problemOf: (url) => findUrlProblem(url, allowlist),
 
@@ -89,17 +103,8 @@ export function createOutbound(options: { allowlist: string | undefined; now: ()
       });
     },
 
-    onBinding(name, method, call) {
-      const report = (code: string): CallReport => ({ method, host: name, code, at: now() });
-      return gate.run(async () => {
-        try {
-          const value = await withTimeout(call());
-          return { report: report("ok"), value };
-        } catch (error) {
-          return { report: report(isTimeout(error) ? "timeout" : "network") };
-        }
-      });
-    },
+    readValue: (name) => onKeys("GET", () => keys.get(name)),
+    writeValue: (name, value) => onKeys("PUT", () => keys.put(name, value)),
   };
 }
 

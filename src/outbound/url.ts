@@ -18,6 +18,7 @@ const MAX_URL_LENGTH = 2_048;
 /** Names that never leave a network: RFC 6761, RFC 6762, RFC 8375, the names ICANN keeps for private use. */
 const PRIVATE_SUFFIXES = [
   "localhost",
+  "localdomain",
   "local",
   "internal",
   "intranet",
@@ -57,7 +58,7 @@ export function findUrlProblem(text: string, allowlist: ReadonlySet<string>): Ur
   if (url.protocol !== "https:") return "not-https";
   if (url.port !== "") return "has-port";
   // The URL parser has already turned every spelling of an IPv4 address (hex, octal, one number) into the dotted one.
-  const host = url.hostname.replace(/\.$/, "");
+  const host = url.hostname.replace(/\.+$/, "");
   const bare = host.replace(/^\[|\]$/g, "");
   if (IPv4.isValid(bare) || IPv6.isValid(bare)) return "ip-address";
   if (

@@ -181,11 +181,15 @@ export class Registry extends DurableObject<Env> {
   }
 
   #recall({ key, bodyHash }: RepeatableMake): Result<KeyringEntry & { isNew: boolean }, Failure> | undefined {
-    const [row] = this.#sql.all<{ bodyHash: Uint8Array; code: string }>(
+    const [row] = this.#sql.all<{ bodyHash: Uint8Array; code: string; createdAt: number }>(
       "SELECT * FROM idempotency WHERE key = ?",
       key,
     );
     if (!row) return undefined;
+    if (row.createdAt + DAY_MS <= Date.now()) {
+      this.#sql.all("DELETE FROM idempotency WHERE key = ?", key);
+      return undefined;
+    }
     if (!sameBytes(row.bodyHash, bodyHash)) return err({ code: "idempotency-mismatch" });
     const [keyring] = this.#sql.all<KeyringRow>("SELECT * FROM keyring WHERE code = ?", row.code);
     return keyring && ok({ ...viewKeyring(keyring), isNew: false });

@@ -4,7 +4,6 @@
  */
 import { newId } from "../ids.ts";
 import type { MintResult } from "../providers/provider.ts";
-import { providerOf } from "../providers/registry.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { RotationRow, Trigger } from "../store/rotations.ts";
 import type { EndReason, VersionRow } from "../store/versions.ts";
@@ -194,7 +193,7 @@ function storeVersion(
     number,
     stage: "pending",
     rotationId: rotation.id,
-    ...valueColumns(context, providerOf(key.provider), minted.reference, minted.fields, keep),
+    ...valueColumns(context, context.providerOf(key.provider), minted.reference, minted.fields, keep),
     issuedAt: context.now(),
     promotedAt: null,
     graceEndsAt: null,
@@ -253,7 +252,7 @@ function promote(context: EngineContext, rotation: RotationRow): void {
     });
   }
   store.versions.update(fresh, { stage: "current", promotedAt: now });
-  const defaults = { cooldown: providerOf(key.provider).defaultCooldown };
+  const defaults = { cooldown: context.providerOf(key.provider).defaultCooldown };
   store.keys.update(key, {
     failures: 0,
     retryAt: null,

@@ -6,8 +6,8 @@ import { appendEvent } from "../events/chain.ts";
 import { newId } from "../ids.ts";
 import { judge } from "../issuer/judge.ts";
 import { formatToken, newPublicId } from "../issuer/token.ts";
-import type { Outbound, ValueStore } from "../outbound/port.ts";
-import type { ProviderContext } from "../providers/provider.ts";
+import type { Outbound } from "../outbound/port.ts";
+import type { Provider, ProviderContext } from "../providers/provider.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import type { Store } from "../store/store.ts";
@@ -17,8 +17,9 @@ export interface EngineContext {
   readonly identity: KeyringIdentity;
   readonly vault: Vault;
   readonly outbound: Outbound;
-  readonly keys: ValueStore;
   readonly random: Random;
+  /** The provider of a stored key. */
+  providerOf(name: string): Provider;
   /** Milliseconds since the epoch. */
   now(): number;
 }

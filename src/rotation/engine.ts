@@ -221,11 +221,12 @@ export class Engine {
     this.#inFlight.add(name);
     const work = this.#run(claim)
       .catch((error: unknown) => this.#host.onBug(error))
-      .finally(() => {
+      .then(() => {
         this.#inFlight.delete(name);
         this.pump();
         this.wake();
-      });
+      })
+      .catch((error: unknown) => this.#host.onBug(error));
     this.#host.keepAlive(work);
   }
 

@@ -3,6 +3,7 @@
 import type { SendResult } from "../destinations/destination.ts";
 import { destinationOf } from "../destinations/registry.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
+import type { DestinationRow } from "../store/destinations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { BACKOFF_MS, backoffMs } from "./backoff.ts";
 import { advanceRotation } from "./changes.ts";
@@ -13,18 +14,22 @@ import { allHeld } from "./sends.ts";
 import type { DeliverResult } from "./steps/deliver.ts";
 
 /** Commits how an attempt to deliver ended. When it was the last one that a rotation waited for, that goes on in the same commit. */
-export function settleDelivery(context: EngineContext, delivery: DeliveryRow, result: DeliverResult): void {
-  switch (result.kind) {
-    case "moot":
-      release(context, delivery, { state: "superseded", dueAt: null });
-      return;
-    case "unproven":
-      postponeUnproven(context, delivery, result.result);
-      return;
-    case "sent":
-      noteResult(context, delivery.destinationId, result.result);
-      if (result.result.kind === "held") hold(context, delivery, result.result);
-      else retryOrFail(context, delivery, result.result);
+export function settleDelivery(context: EngineContext, delivery: DeliveryRow, sent: DeliverResult): void {
+  if (sent.kind === "moot") {
+    release(context, delivery, { state: "superseded", dueAt: null });
+    return;
+  }
+  const { to, result } = sent;
+  const destination = noteResult(context, to, result);
+  if (destination && destination.revision !== to.revision) {
+    // Its config changed during the call: whoever answered is not the destination any more.
+    release(context, delivery, { dueAt: context.now() });
+  } else if (sent.kind === "unproven") {
+    postponeUnproven(context, delivery, destination, result);
+  } else if (result.kind === "held") {
+    hold(context, delivery, result);
+  } else {
+    retryOrFail(context, delivery, result);
   }
 }
 
@@ -89,8 +94,12 @@ function hold(context: EngineContext, delivery: DeliveryRow, { report }: SendRes
 }
 
 /** The destination never answered: its probe has the backoff table, and the delivery has not used an attempt. */
-function postponeUnproven(context: EngineContext, delivery: DeliveryRow, result: SendResult): void {
-  const destination = noteResult(context, delivery.destinationId, result);
+function postponeUnproven(
+  context: EngineContext,
+  delivery: DeliveryRow,
+  destination: DestinationRow | undefined,
+  result: SendResult,
+): void {
   const wait = backoffMs(
     BACKOFF_MS,
     (destination?.probeAttempt ?? 1) - 1,

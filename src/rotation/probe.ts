@@ -15,7 +15,7 @@ export interface Probe {
 /** Sends one probe. It carries no secret. */
 export async function probeDestination(context: EngineContext, row: DestinationRow): Promise<Probe> {
   const result = await destinationOf(row.type).probe(destinationContext(context, row));
-  return { name: row.name, result, commit: () => noteResult(context, row.id, result) };
+  return { name: row.name, result, commit: () => noteResult(context, row, result) };
 }
 
 /** What a destination's type sees. */
@@ -27,7 +27,6 @@ export function destinationContext(context: EngineContext, row: DestinationRow):
     signingSecret: row.sealed ? context.vault.open(place, row.sealed) : undefined,
     keyring: context.identity.name,
     outbound: context.outbound,
-    keys: context.keys,
     now: context.now(),
     newId: () => newMessageId(context),
   };
@@ -36,15 +35,20 @@ export function destinationContext(context: EngineContext, row: DestinationRow):
 /** A row written once a minute at most while all is well. */
 const PROOF_GRAIN_MS = 60_000;
 
-/** Keeps what a destination answered, to a probe or a delivery. A change of its health is an event. */
+/**
+ * Keeps what a destination answered, to a probe or a delivery. A change of its health is an event.
+ * @param asked the destination as it was when it was asked: an answer says nothing of a config that came after it
+ * @returns the destination as it is now
+ */
 export function noteResult(
   context: EngineContext,
-  id: string,
+  asked: Pick<DestinationRow, "id" | "revision">,
   result: SendResult,
 ): DestinationRow | undefined {
   const { store } = context;
+  const { id } = asked;
   const row = store.destinations.get(id);
-  if (!row) return undefined;
+  if (row?.revision !== asked.revision) return row;
   const now = context.now();
   if (result.kind === "held") {
     if (row.state === "ready" && (row.provenAt ?? 0) > now - PROOF_GRAIN_MS) return row;

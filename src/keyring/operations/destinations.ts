@@ -1,13 +1,14 @@
 /** Destinations: create, list, read, change, delete, test; and the list of deliveries. */
 import { destinationOf } from "../../destinations/registry.ts";
 import type { Failure } from "../../errors/catalogue.ts";
+import { fieldErrorsOf } from "../../errors/fields.ts";
 import { newSigningSecret } from "../../events/signing.ts";
 import { newId } from "../../ids.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
 import type { Probe } from "../../rotation/probe.ts";
 import type { DestinationRow } from "../../store/destinations.ts";
-import type { Caller } from "../caller.ts";
+import { type Caller, findExcess } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import {
   type CallView,
@@ -107,6 +108,10 @@ export function patchDestination(
   if (holder && holder.id !== row.id) return err({ code: "name-taken", holder: holder.id });
   const patch: Partial<DestinationRow> = input.name === undefined ? {} : { name: input.name };
   if (input.config) {
+    // Who points a destination elsewhere sees what is sent to it.
+    const keys = store.destinations.linksOfDestination(row.id).map((link) => store.keys.get(link.keyId));
+    const refusal = findExcess(caller, ...keys.filter((key) => key !== undefined));
+    if (refusal) return err(refusal);
     const config = parseConfig(context, row.type, input.config);
     if (!config.ok) return config;
     const revision = row.revision + 1;
@@ -199,13 +204,7 @@ function parseConfig(
 ): Result<Record<string, unknown>, Failure> {
   const destination = destinationOf(type);
   const { success, data, error } = destination.config.safeParse(config);
-  if (!success) {
-    const errors = error.issues.map((issue) => ({
-      path: ["config", ...issue.path].join("."),
-      message: issue.message,
-    }));
-    return err({ code: "invalid", errors });
-  }
+  if (!success) return err({ code: "invalid", errors: fieldErrorsOf(error.issues, ["config"]) });
   const problem = destination.problemOf(data, outbound);
   if (problem)
     return err({

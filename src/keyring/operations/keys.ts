@@ -10,7 +10,7 @@ import { type EngineContext, record } from "../../rotation/context.ts";
 import { addDelivery } from "../../rotation/sends.ts";
 import { valueColumns } from "../../rotation/values.ts";
 import type { KeyFilter, KeyRow, Policy } from "../../store/keys.ts";
-import { type Caller, requireScope, scopesBeyond } from "../caller.ts";
+import { type Caller, findExcess, requireScope } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { isScope } from "../scopes.ts";
 import { type KeySummaryView, type KeyView, summarizeKey, viewKey } from "../views.ts";
@@ -57,10 +57,8 @@ export function createKey(
   const errors = findErrors(input, now);
   if (errors.length > 0) return err({ code: "invalid", errors });
   const provider = providerOf(input.provider);
-  if (provider.opensApi) {
-    const scopes = scopesBeyond(caller, input.scopes);
-    if (scopes.length > 0) return err({ code: "scope-exceeded", scopes });
-  }
+  const excess = findExcess(caller, input);
+  if (excess) return err(excess);
   const holder = store.keys.byName(input.name);
   if (holder) return err({ code: "name-taken", holder: holder.id });
   const id = newId("key", now, random);
@@ -167,6 +165,8 @@ export function patchKey(
   const key = store.keys.find(idOrName);
   if (!key) return err(keyNotFound());
   if (key.state === "deleting" || key.state === "deleted") return err({ code: "key-deleting" });
+  const excess = input.destinations && findExcess(caller, key);
+  if (excess) return err(excess);
   const links = input.destinations && resolveLinks(context, key.id, key.name, input.destinations);
   if (links && !links.ok) return links;
   const policy = input.policy ?? key.policy;

@@ -1,13 +1,12 @@
 /** Rotations: start one by hand, list, read. */
 import type { Failure } from "../../errors/catalogue.ts";
-import { providerOf } from "../../providers/registry.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { startRotation } from "../../rotation/changes.ts";
 import type { EngineContext } from "../../rotation/context.ts";
 import type { Engine } from "../../rotation/engine.ts";
 import { openFields } from "../../rotation/values.ts";
 import type { RotationRow } from "../../store/rotations.ts";
-import { type Caller, requireScope, scopesBeyond } from "../caller.ts";
+import { type Caller, findExcess, requireScope } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { type RotationView, viewRotation } from "../views.ts";
 import { badCursor, findRotationRefusal, keyNotFound } from "./keys.ts";
@@ -38,10 +37,8 @@ export function beginRotation(
   const key = store.keys.find(idOrName);
   if (!key) return err(keyNotFound());
   if (input.reveal === "inline") {
-    const refusal = requireScope(caller, "keys:reveal");
+    const refusal = requireScope(caller, "keys:reveal") ?? findExcess(caller, key);
     if (refusal) return err(refusal);
-    const beyond = providerOf(key.provider).opensApi ? scopesBeyond(caller, key.scopes) : [];
-    if (beyond.length > 0) return err({ code: "scope-exceeded", scopes: beyond });
   }
   const refusal = findRotationRefusal(context, key);
   if (refusal) return err(refusal);

@@ -3,15 +3,16 @@
 import type { SendResult } from "../../destinations/destination.ts";
 import { destinationOf } from "../../destinations/registry.ts";
 import type { DeliveryRow } from "../../store/deliveries.ts";
+import type { DestinationRow } from "../../store/destinations.ts";
 import type { EngineContext } from "../context.ts";
 import { destinationContext } from "../probe.ts";
 import { openFields } from "../values.ts";
 
 export type DeliverResult =
-  /** The value was sent; `result` says how that ended. */
-  | { kind: "sent"; result: SendResult }
+  /** The value was sent; `result` says how that ended. `to` is the destination as it was then. */
+  | { kind: "sent"; to: DestinationRow; result: SendResult }
   /** Not sent: the destination has not answered a probe yet. */
-  | { kind: "unproven"; result: SendResult }
+  | { kind: "unproven"; to: DestinationRow; result: SendResult }
   /** Nothing to send, or nobody to send it to. */
   | { kind: "moot" };
 
@@ -24,7 +25,7 @@ export async function deliver(context: EngineContext, delivery: DeliveryRow): Pr
   const type = destinationOf(row.type);
   if (row.state === "unproven" || row.state === "disabled") {
     const result = await type.probe(destinationContext(context, row));
-    if (result.kind !== "held") return { kind: "unproven", result };
+    if (result.kind !== "held") return { kind: "unproven", to: row, result };
   }
   const result = await type.put(destinationContext(context, row), {
     deliveryId: delivery.id,
@@ -35,5 +36,5 @@ export async function deliver(context: EngineContext, delivery: DeliveryRow): Pr
     fields,
     createdAt: delivery.createdAt,
   });
-  return { kind: "sent", result };
+  return { kind: "sent", to: row, result };
 }

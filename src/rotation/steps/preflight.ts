@@ -1,5 +1,4 @@
 /** Step 1: is everything ready? The provider answers and every required destination answers its probe. Nothing changes yet. */
-import { providerOf } from "../../providers/registry.ts";
 import { providerContext } from "../context.ts";
 import { probeDestination } from "../probe.ts";
 import type { Step } from "./step.ts";
@@ -12,7 +11,7 @@ export const preflight: Step = async (context, rotation) => {
   const key = store.keys.get(rotation.keyId);
   if (!key) return { outcome: { kind: "stopped", problem: "the key is gone" } };
 
-  const service = await providerOf(key.provider).preflight(providerContext(context, key));
+  const service = await context.providerOf(key.provider).preflight(providerContext(context, key));
   const stale = store.destinations
     .linksOfKey(key.id)
     .filter((link) => link.required)

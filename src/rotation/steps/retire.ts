@@ -1,5 +1,4 @@
 /** The last steps of an old version: revoke it at the service, then test it until the service is seen to refuse it. */
-import { providerOf } from "../../providers/registry.ts";
 import type { VersionRow } from "../../store/versions.ts";
 import { type EngineContext, providerContext } from "../context.ts";
 import { mayRevoke } from "../policy.ts";
@@ -15,7 +14,7 @@ export async function retireVersion(
   if (version.stage === "previous") {
     return mayRevoke(version, context.now()) ? { kind: "grace-ended" } : undefined;
   }
-  const provider = providerOf(key.provider);
+  const provider = context.providerOf(key.provider);
   if (version.serviceRevokedAt === null) {
     const result = await provider.revoke(providerContext(context, key), version.id);
     return result.kind === "revoked" ? result : { ...result, kind: "revoke-failed" };

@@ -1,5 +1,4 @@
 /** Step 3: the new value against the service. Only an explicit refusal counts as rejected. */
-import { providerOf } from "../../providers/registry.ts";
 import { providerContext } from "../context.ts";
 import type { Step } from "./step.ts";
 
@@ -8,7 +7,7 @@ export const test: Step = async (context, rotation) => {
   const key = store.keys.get(rotation.keyId);
   const version = store.versions.byNumber(rotation.keyId, rotation.toVersion ?? 0);
   if (!key || !version) return { outcome: { kind: "stopped", problem: "the new version is gone" } };
-  const result = await providerOf(key.provider).test(providerContext(context, key), version.id);
+  const result = await context.providerOf(key.provider).test(providerContext(context, key), version.id);
   switch (result.kind) {
     case "valid":
       return { outcome: { kind: "test-valid" } };

@@ -1,0 +1,55 @@
+/** The store's Sql over `node:sqlite`, with a hook after each commit and a count of rows. */
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { Sql, SqlValue } from "../../src/store/sql.ts";
+
+export interface NodeSql extends Sql {
+  readonly database: DatabaseSync;
+}
+
+/**
+ * Opens a database in memory.
+ * @param onCommit called after each outermost transaction and each statement outside one
+ */
+export function openNodeSql(onCommit: () => void): NodeSql {
+  const database = new DatabaseSync(":memory:");
+  const statements = new Map<string, StatementSync>();
+  let depth = 0;
+
+  const prepare = (query: string) => {
+    const known = statements.get(query);
+    if (known) return known;
+    const statement = database.prepare(query);
+    statements.set(query, statement);
+    return statement;
+  };
+
+  return {
+    database,
+    all<Row>(query: string, ...params: SqlValue[]): Row[] {
+      if (query.trimEnd().slice(0, -1).includes(";")) {
+        database.exec(query);
+        return [];
+      }
+      const rows = prepare(query).all(...params) as Row[];
+      if (depth === 0 && !/^\s*SELECT/i.test(query)) onCommit();
+      return rows;
+    },
+    transaction<T>(body: () => T): T {
+      const name = `level${depth}`;
+      database.exec(depth === 0 ? "BEGIN" : `SAVEPOINT ${name}`);
+      depth += 1;
+      let result: T;
+      try {
+        result = body();
+      } catch (error) {
+        depth -= 1;
+        database.exec(depth === 0 ? "ROLLBACK" : `ROLLBACK TO ${name}; RELEASE ${name}`);
+        throw error;
+      }
+      depth -= 1;
+      database.exec(depth === 0 ? "COMMIT" : `RELEASE ${name}`);
+      if (depth === 0) onCommit();
+      return result;
+    },
+  };
+}

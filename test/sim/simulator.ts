@@ -1,0 +1,330 @@
+/**
+ * A keyring under simulated time: the real store and engine over `node:sqlite`, with an outside whose every call can be made to
+ * fail, to lose its answer or to kill the process around it. Nothing sleeps: time moves to the next event.
+ */
+import { setImmediate } from "node:timers/promises";
+import { Vault } from "../../src/crypto/vault.ts";
+import type { Outbound } from "../../src/outbound/port.ts";
+import type { Provider } from "../../src/providers/provider.ts";
+import { PROVIDERS } from "../../src/providers/registry.ts";
+import type { EngineContext } from "../../src/rotation/context.ts";
+import { Engine } from "../../src/rotation/engine.ts";
+import { migrate } from "../../src/store/migrations.ts";
+import type { Sql } from "../../src/store/sql.ts";
+import { Store } from "../../src/store/store.ts";
+import { openNodeSql } from "./node-sql.ts";
+
+/** What may go wrong at one call to the outside. */
+export const FAULTS = [
+  "crash-before",
+  "crash-after",
+  "answer-lost",
+  "rate-limited",
+  "server-error",
+  "timeout-took-effect",
+  "timeout-no-effect",
+  "garbage",
+  "refused",
+] as const;
+
+export type Fault = (typeof FAULTS)[number];
+
+export type Reply<T> =
+  | { kind: "answered"; value: T }
+  | { kind: "status"; status: number; retryAfterMs?: number }
+  | { kind: "no-answer"; code: "timeout" | "network" }
+  | { kind: "garbage" };
+
+/** Decides the fault of the n-th call of a run. */
+export type Plan = (index: number, name: string) => Fault | undefined;
+
+const LATENCY_MS = 50;
+const TIMEOUT_MS = 15_000;
+const RETRY_AFTER_MS = 7_000;
+const RESTART_MS = 1_000;
+const CRON_MS = 5 * 60_000;
+const MAX_EVENTS = 20_000;
+
+interface Timer {
+  at: number;
+  order: number;
+  run(): void;
+}
+
+interface Instance {
+  alive: boolean;
+  context: EngineContext;
+  engine: Engine;
+}
+
+export interface SimulatorOptions {
+  plan?: Plan;
+  /** A number in [0, 1) each time, so that a run can be repeated. */
+  seed?: number;
+  providers?: Record<string, Provider>;
+  outbound: (simulator: Simulator) => Outbound;
+  /** Looks at the database and the world after each commit; says what is broken. */
+  inspect?: (simulator: Simulator) => string[];
+}
+
+class InstanceDied extends Error {}
+
+export class Simulator {
+  /** Milliseconds since the epoch. */
+  now = Date.UTC(2026, 0, 1);
+  /** Names of the calls made, in order. */
+  readonly calls: string[] = [];
+  /** Promises that were broken, in words. */
+  readonly broken: string[] = [];
+  /** Bugs: steps that threw. */
+  readonly bugs: unknown[] = [];
+  /** The store for the test's own eyes. */
+  readonly store: Store;
+  /** Runs every alarm twice, one right after the other. */
+  doubleAlarms = false;
+  readonly #sql: Sql;
+  readonly #options: SimulatorOptions;
+  readonly #dataKey: Uint8Array;
+  #timers: Timer[] = [];
+  #order = 0;
+  #alarmAt: number | null = null;
+  #nextCronAt: number;
+  #random: number;
+  #inspecting = false;
+  #instance: Instance;
+
+  constructor(options: SimulatorOptions) {
+    this.#options = options;
+    this.#random = options.seed ?? 1;
+    this.#nextCronAt = this.now + CRON_MS;
+    this.#sql = openNodeSql(() => this.#inspect());
+    migrate(this.#sql);
+    this.store = new Store(this.#sql);
+    this.#dataKey = this.random(32);
+    this.#instance = this.#open();
+  }
+
+  get context(): EngineContext {
+    return this.#instance.context;
+  }
+
+  get engine(): Engine {
+    return this.#instance.engine;
+  }
+
+  /** Repeatable bytes; never use outside a simulation. */
+  random = (size: number): Uint8Array => {
+    const bytes = new Uint8Array(size);
+    for (let i = 0; i < size; i++) {
+      this.#random = (Math.imul(this.#random, 1_664_525) + 1_013_904_223) >>> 0;
+      bytes[i] = this.#random >>> 24;
+    }
+    return bytes;
+  };
+
+  /** Runs something at a later time. */
+  after(delayMs: number, run: () => void): void {
+    this.#order += 1;
+    this.#timers.push({ at: this.now + delayMs, order: this.#order, run });
+  }
+
+  /**
+   * One call to the outside. `effect` is what it does there; the plan decides whether it happens and what is heard of it.
+   */
+  outside<T>(name: string, effect: () => T): Promise<Reply<T>> {
+    this.#mustLive();
+    const index = this.calls.length;
+    this.calls.push(name);
+    const caller = this.#instance;
+    const fault = this.#options.plan?.(index, name);
+    return new Promise((resolve) => {
+      const hear = (delayMs: number, reply: () => Reply<T>) =>
+        this.after(delayMs, () => {
+          const heard = reply();
+          if (caller.alive) resolve(heard);
+        });
+      const noAnswer = (code: "timeout" | "network"): Reply<T> => ({ kind: "no-answer", code });
+      switch (fault) {
+        case undefined:
+          return hear(LATENCY_MS, () => ({ kind: "answered", value: effect() }));
+        case "crash-before":
+          return this.crash();
+        case "crash-after":
+          return this.after(LATENCY_MS, () => {
+            effect();
+            if (caller.alive) this.crash();
+          });
+        case "answer-lost":
+          return hear(LATENCY_MS, () => {
+            effect();
+            return noAnswer("network");
+          });
+        case "timeout-took-effect":
+          this.after(TIMEOUT_MS - LATENCY_MS, effect);
+          return hear(TIMEOUT_MS, () => noAnswer("timeout"));
+        case "timeout-no-effect":
+          return hear(TIMEOUT_MS, () => noAnswer("timeout"));
+        case "rate-limited":
+          return hear(LATENCY_MS, () => ({ kind: "status", status: 429, retryAfterMs: RETRY_AFTER_MS }));
+        case "server-error":
+          return hear(LATENCY_MS, () => ({ kind: "status", status: 503 }));
+        case "refused":
+          return hear(LATENCY_MS, () => ({ kind: "status", status: 403 }));
+        case "garbage":
+          return hear(LATENCY_MS, () => {
+            effect();
+            return { kind: "garbage" };
+          });
+      }
+    });
+  }
+
+  /** Kills the process: nothing that it still had to say is heard, and a new one starts a second later on the same database. */
+  crash(): void {
+    this.#instance.alive = false;
+    this.after(RESTART_MS, () => this.#restart());
+  }
+
+  /** The object is evicted between two events: memory is lost, storage and alarm stay. */
+  evict(): void {
+    this.#instance.alive = false;
+    this.#restart();
+  }
+
+  /** A person or program acts: one transaction on the living instance, then the engine goes on. */
+  act<T>(change: (context: EngineContext, engine: Engine) => T): T {
+    const { context, engine } = this.#instance;
+    const result = context.store.transaction(() => change(context, engine));
+    this.#ignoreDeath(() => engine.pump());
+    return result;
+  }
+
+  /** Lets everything that is already decided happen. */
+  async settle(): Promise<void> {
+    await setImmediate();
+    await setImmediate();
+  }
+
+  /** Moves to the next event and lets it happen. Returns false when there is none before `until`. */
+  async step(until: number): Promise<boolean> {
+    await this.settle();
+    const timer = this.#timers.reduce<Timer | undefined>(
+      (first, next) =>
+        !first || next.at < first.at || (next.at === first.at && next.order < first.order) ? next : first,
+      undefined,
+    );
+    const alarmAt = this.#instance.alive ? this.#alarmAt : null;
+    const cronAt = this.#nextUsefulCron();
+    const at = Math.min(timer?.at ?? Infinity, alarmAt ?? Infinity, cronAt);
+    if (at > until) {
+      this.now = Math.max(this.now, until);
+      return false;
+    }
+    this.now = Math.max(this.now, at);
+    if (timer && timer.at === at) {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+      this.#ignoreDeath(timer.run);
+    } else if (alarmAt === at) {
+      this.#alarmAt = null;
+      this.#ignoreDeath(() => this.#instance.engine.pump());
+      if (this.doubleAlarms) this.#ignoreDeath(() => this.#instance.engine.pump());
+    } else {
+      this.#nextCronAt = cronAt + CRON_MS;
+      if (this.#instance.alive) this.#ignoreDeath(() => this.#instance.engine.startDue(100));
+    }
+    await this.settle();
+    return true;
+  }
+
+  /** Runs until nothing is under way, or the time is over. */
+  async runFor(durationMs: number, isDone: () => boolean = () => false): Promise<void> {
+    const until = this.now + durationMs;
+    for (let events = 0; events < MAX_EVENTS; events++) {
+      if (isDone() || !(await this.step(until))) return;
+    }
+    throw new Error("the simulation does not come to rest");
+  }
+
+  /** The first cron that finds something to start; the ones before it do nothing and are skipped. */
+  #nextUsefulCron(): number {
+    const startAt = this.store.due.earliestStartAt();
+    if (startAt === null) return Infinity;
+    const wait = Math.max(0, Math.ceil((startAt - this.#nextCronAt) / CRON_MS));
+    const missed = Math.max(0, Math.floor((this.now - this.#nextCronAt) / CRON_MS));
+    return this.#nextCronAt + Math.max(wait, missed) * CRON_MS;
+  }
+
+  #open(): Instance {
+    const identity = { name: "default", code: "SimCode1" };
+    const instance: Instance = {
+      alive: true,
+      context: undefined as unknown as EngineContext,
+      engine: undefined as unknown as Engine,
+    };
+    const mustLive = () => {
+      if (!instance.alive) throw new InstanceDied();
+    };
+    const sql: Sql = {
+      all: (query, ...params) => {
+        mustLive();
+        return this.#sql.all(query, ...params);
+      },
+      transaction: (body) => {
+        mustLive();
+        return this.#sql.transaction(body);
+      },
+    };
+    instance.context = {
+      store: new Store(sql),
+      identity,
+      vault: new Vault(identity.code, this.#dataKey, this.random),
+      outbound: this.#options.outbound(this),
+      random: this.random,
+      providerOf: (name) => {
+        const provider = this.#options.providers?.[name] ?? (PROVIDERS as Record<string, Provider>)[name];
+        if (!provider) throw new Error(`unknown provider ${name}`);
+        return provider;
+      },
+      now: () => this.now,
+    };
+    instance.engine = new Engine(instance.context, {
+      keepAlive: () => undefined,
+      arm: () => {
+        if (!instance.alive) return;
+        const at = instance.engine.nextAlarmAt();
+        if (at !== null && (this.#alarmAt === null || at < this.#alarmAt)) this.#alarmAt = at;
+      },
+      onBug: (error) => {
+        if (!(error instanceof InstanceDied)) this.bugs.push(error);
+      },
+    });
+    return instance;
+  }
+
+  #restart(): void {
+    this.#instance = this.#open();
+    this.#ignoreDeath(() => this.#instance.engine.pump());
+  }
+
+  #mustLive(): void {
+    if (!this.#instance.alive) throw new InstanceDied();
+  }
+
+  #ignoreDeath(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      if (!(error instanceof InstanceDied)) throw error;
+    }
+  }
+
+  #inspect(): void {
+    if (this.#inspecting || !this.#options.inspect || !this.store) return;
+    this.#inspecting = true;
+    try {
+      this.broken.push(...this.#options.inspect(this));
+    } finally {
+      this.#inspecting = false;
+    }
+  }
+}
