@@ -7,6 +7,7 @@ process.env.ROOT_TOKEN = "root-token-for-tests-only,second-root-token-for-tests"
 
 export default defineConfig({
   test: {
+    reporters: ["default", "./test/support/summary.ts"],
     projects: [
       {
         plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
@@ -24,6 +25,9 @@ export default defineConfig({
         test: {
           name: "local",
           include: ["test/local/**/*.test.ts"],
+          // They wait more than they work; after the others, whose work would spoil their times.
+          maxWorkers: 6,
+          sequence: { groupOrder: 1 },
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

@@ -24,12 +24,12 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
     },
   });
 
-  app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (c) => respondWith(c, { code: "body-too-large" }) }));
   app.use(async (c, next) => {
     await next();
     c.header("cache-control", "no-store");
     c.header("x-content-type-options", "nosniff");
   });
+  app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (c) => respondWith(c, { code: "body-too-large" }) }));
 
   // Who sends no credential hears so, whatever else is wrong with the request.
   app.use("/v1/*", async (c, next) => {

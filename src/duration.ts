@@ -20,7 +20,8 @@ export function parseDuration(text: string): number {
   return text === "0" ? 0 : ms(text as StringValue);
 }
 
-/** A duration on the wire. */
-export const durationSchema = z
-  .string()
-  .refine(isDuration, { message: "must be a duration such as 30d, 24h, 15m, 10s or 0 (at most ten years)" });
+/** A duration on the wire. Checks that follow see durations only. */
+export const durationSchema = z.string().refine(isDuration, {
+  message: "must be a duration such as 30d, 24h, 15m, 10s or 0 (at most ten years)",
+  abort: true,
+});

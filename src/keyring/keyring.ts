@@ -238,18 +238,16 @@ export class Keyring extends DurableObject<Env> {
 
   /** Sends a probe now and answers how it ended. */
   async testDestination(call: Call, idOrName: string): Promise<Answer<destinations.TestedDestination>> {
-    const found = this.#read(call, "settings:write", ({ context }) => {
+    const found = this.#read(call, "settings:write", ({ context, engine }) => {
       const row = context.store.destinations.find(idOrName);
-      return row ? ok({ context, row }) : err(destinations.destinationNotFound());
+      return row ? ok({ context, engine, row }) : err(destinations.destinationNotFound());
     });
     if (!found.ok) return found;
     const { context, row } = found.value;
     const probe = await probeDestination(context, row);
-    return this.#commit(({ engine }) => {
-      const noted = context.store.transaction(() => destinations.noteTest(context, row.id, probe));
-      engine.pump();
-      return noted;
-    });
+    const noted = context.store.transaction(() => destinations.noteTest(context, row.id, probe));
+    found.value.engine.pump();
+    return noted;
   }
 
   listDeliveries(call: Call, key: string | undefined, page: PageRequest): Answer<Page<DeliveryView>> {
@@ -278,13 +276,17 @@ export class Keyring extends DurableObject<Env> {
    * @returns when the next scheduled start is due (milliseconds since the epoch), or null; `more` when some are due already
    */
   visit(): Answer<{ nextStartAt: number | null; started: number; more: boolean }> {
-    return this.#commit(({ context, engine }) => {
-      this.#alarmAt = null;
-      const started = engine.startDue(STARTS_PER_VISIT);
-      const nextStartAt = context.store.due.earliestStartAt();
-      this.#reportedStartAt = nextStartAt;
-      return ok({ nextStartAt, started, more: nextStartAt !== null && nextStartAt <= context.now() });
-    });
+    const open = this.#opened();
+    if (!open.ok) return open;
+    const { context, engine } = open.value;
+    const { due } = context.store;
+    this.#alarmAt = null;
+    // What is due when this returns goes back with the answer and needs no report of its own.
+    this.#reportedStartAt = due.earliestStartAt();
+    const started = engine.startDue(STARTS_PER_VISIT);
+    const nextStartAt = due.earliestStartAt();
+    this.#reportedStartAt = nextStartAt;
+    return ok({ nextStartAt, started, more: nextStartAt !== null && nextStartAt <= context.now() });
   }
 
   /** Serves what is under way. Never throws: the platform drops an alarm that failed six times. */
@@ -320,39 +322,30 @@ export class Keyring extends DurableObject<Env> {
     keep?: (made: T) => { resource: string; secret?: string },
     replay?: (open: Open, earlier: Earlier, caller: Caller) => Answer<T>,
   ): Answer<T> {
-    return this.#commit((open) => {
-      const { context, engine } = open;
-      const caller = authenticate(context, call.credential, scope);
-      if (!caller.ok) return caller;
-      if (caller.value.id === "root") this.#recordRoot(context, call);
-      const { idempotency } = call;
-      if (idempotency && replay) {
-        const earlier = recall(context, caller.value, idempotency);
-        if (!earlier.ok) return earlier;
-        if (earlier.value) return replay(open, earlier.value, caller.value);
-      }
-      const result = rollBackOnFailure(context.store, () => {
-        const made = body(open, caller.value);
-        if (made.ok && idempotency && keep) {
-          const { resource, secret } = keep(made.value);
-          remember(context, caller.value, idempotency, resource, secret);
-        }
-        return made;
-      });
-      if (result.ok) {
-        engine.pump();
-        engine.wake();
-      }
-      return result;
-    });
-  }
-
-  /** Runs a change and tells the registry when a scheduled start came nearer. */
-  #commit<T>(body: (open: Open) => Answer<T>): Answer<T> {
     const open = this.#opened();
     if (!open.ok) return open;
-    const result = body(open.value);
-    this.#reportStart(open.value.context);
+    const { context, engine } = open.value;
+    const caller = authenticate(context, call.credential, scope);
+    if (!caller.ok) return caller;
+    if (caller.value.id === "root") this.#recordRoot(context, call);
+    const { idempotency } = call;
+    if (idempotency && replay) {
+      const earlier = recall(context, caller.value, idempotency);
+      if (!earlier.ok) return earlier;
+      if (earlier.value) return replay(open.value, earlier.value, caller.value);
+    }
+    const result = rollBackOnFailure(context.store, () => {
+      const made = body(open.value, caller.value);
+      if (made.ok && idempotency && keep) {
+        const { resource, secret } = keep(made.value);
+        remember(context, caller.value, idempotency, resource, secret);
+      }
+      return made;
+    });
+    if (result.ok) {
+      engine.pump();
+      engine.wake();
+    }
     return result;
   }
 
@@ -362,6 +355,7 @@ export class Keyring extends DurableObject<Env> {
     );
   }
 
+  /** Tells the registry when a scheduled start came nearer, which may be at the end of a rotation just as well as in a call. */
   #reportStart({ store, identity }: EngineContext): void {
     const at = store.due.earliestStartAt();
     const known = this.#reportedStartAt;
@@ -403,7 +397,10 @@ export class Keyring extends DurableObject<Env> {
     };
     const engine = new Engine(context, {
       keepAlive: (work) => this.ctx.waitUntil(work),
-      arm: () => this.#arm(),
+      arm: () => {
+        this.#arm();
+        this.#reportStart(context);
+      },
       onBug: logBug,
     });
     this.#open = { context, engine };

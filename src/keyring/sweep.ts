@@ -1,6 +1,6 @@
 /** What cron does: visits every keyring with something due, and each one once a day to repair what was lost. */
 import { Gate } from "../outbound/gate.ts";
-import type { VisitReport } from "../registry/registry.ts";
+import type { DueVisit, VisitReport } from "../registry/registry.ts";
 import { registryOf } from "../registry/stub.ts";
 import { keyringOf } from "./stub.ts";
 
@@ -30,9 +30,9 @@ export async function sweep(env: Env, scheduledAt: number): Promise<SweepReport>
   ];
   for (const nextPage of lists) {
     while (report.visited < MAX_VISITS) {
-      const codes = await nextPage(Math.min(PAGE, MAX_VISITS - report.visited));
-      if (codes.length === 0) break;
-      const visits = await Promise.all(codes.map((code) => gate.run(() => visit(env, code, report))));
+      const due = await nextPage(Math.min(PAGE, MAX_VISITS - report.visited));
+      if (due.length === 0) break;
+      const visits = await Promise.all(due.map((one) => gate.run(() => visit(env, one, report))));
       await registry.noteVisits(visits, scheduledAt);
     }
   }
@@ -41,20 +41,20 @@ export async function sweep(env: Env, scheduledAt: number): Promise<SweepReport>
 }
 
 /** Visits one keyring, again while it has more to start than one visit does. */
-async function visit(env: Env, code: string, report: SweepReport): Promise<VisitReport> {
+async function visit(env: Env, due: DueVisit, report: SweepReport): Promise<VisitReport> {
   let nextStartAt: number | null = null;
   try {
     for (let calls = 0; calls < MAX_VISITS_OF_ONE; calls++) {
       report.visited += 1;
-      const seen = await keyringOf(env, code).visit();
+      const seen = await keyringOf(env, due.code).visit();
       if (!seen.ok) throw new Error(seen.error.code);
       report.started += seen.value.started;
       nextStartAt = seen.value.nextStartAt;
       if (!seen.value.more) break;
     }
-    return { code, ok: true, nextStartAt };
+    return { ...due, ok: true, nextStartAt };
   } catch {
     report.failed += 1;
-    return { code, ok: false, nextStartAt: null };
+    return { ...due, ok: false, nextStartAt: null };
   }
 }

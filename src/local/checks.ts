@@ -35,7 +35,11 @@ export class Checks {
   }
 
   /** @throws Unexpected unless the two are the same. */
-  equal(what: string, seen: string | number | boolean | null, expected: string | number | boolean | null): void {
+  equal(
+    what: string,
+    seen: string | number | boolean | null,
+    expected: string | number | boolean | null,
+  ): void {
     this.holds(what, seen === expected, String(expected), String(seen));
   }
 

@@ -47,11 +47,17 @@ export const rotationSchema = z.object({
   deliveries: z.array(z.object({ destination: z.string(), state: z.string() })),
 });
 export const rotationPageSchema = z.object({ items: z.array(rotationSchema) });
+export const keyringPageSchema = z.object({
+  items: z.array(z.object({ nextRotationAt: z.string().nullable() })),
+});
 export const chainSchema = z.object({ ok: z.boolean(), count: z.int() });
 
 export type Key = z.infer<typeof keySchema>;
 export type Rotation = z.infer<typeof rotationSchema>;
 export type Verdict = z.infer<typeof verdictSchema>;
+
+/** Longer than any request may wait for a rotation. */
+const ANSWER_WITHIN_MS = 40_000;
 
 export class ApiError extends Error {
   readonly status: number;
@@ -85,6 +91,7 @@ export class Client {
   ): Promise<z.output<Schema>> {
     const response = await fetch(`${this.#origin}${path}`, {
       method,
+      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
       headers: {
         authorization: `Bearer ${this.#token}`,
         ...(body !== undefined && { "content-type": "application/json" }),

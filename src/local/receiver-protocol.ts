@@ -1,7 +1,12 @@
 /** What the demo and its receiver's process tell each other. Values never come back: only their digest and last four. */
 import { z } from "zod";
 
-export const orderSchema = z.object({ signingSecret: z.string(), installMs: z.number() });
+export const orderSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("trust"), signingSecret: z.string() }),
+  /** What arrives from now on is put to use, and answered, after `resume`. */
+  z.object({ kind: z.literal("pause") }),
+  z.object({ kind: z.literal("resume") }),
+]);
 export type Order = z.infer<typeof orderSchema>;
 
 export const noticeSchema = z.discriminatedUnion("kind", [

@@ -5,7 +5,6 @@
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Webhook } from "standardwebhooks";
 import { z } from "zod";
 import { type Notice, orderSchema } from "./receiver-protocol.ts";
@@ -27,15 +26,25 @@ const messageSchema = z.discriminatedUnion("type", [
 ]);
 
 let webhook: Webhook | undefined;
-/** How long it takes to put a new value to use. */
-let installMs = 0;
+/** Resolves when new values may be put to use. */
+let ready = Promise.resolve();
+let resume = (): void => undefined;
 /** The newest revision held of each key: messages may come twice or out of order. */
 const held = new Map<string, number>();
 
 process.on("message", (message) => {
   const order = orderSchema.parse(message);
-  webhook = new Webhook(order.signingSecret);
-  installMs = order.installMs;
+  switch (order.kind) {
+    case "trust":
+      webhook = new Webhook(order.signingSecret);
+      break;
+    case "pause":
+      ({ promise: ready, resolve: resume } = Promise.withResolvers<void>());
+      break;
+    case "resume":
+      resume();
+      break;
+  }
 });
 // Whoever started it is gone.
 process.on("disconnect", () => process.exit(0));
@@ -69,7 +78,7 @@ async function take(request: IncomingMessage): Promise<number> {
   const { keyId, keyName, version, revision, fields } = message.data;
   if ((held.get(keyId) ?? 0) >= revision) return 204;
   tell({ kind: "arrived", keyName, version });
-  await sleep(installMs);
+  await ready;
   held.set(keyId, revision);
   const digest = createHash("sha256").update(fields.secret).digest("hex");
   tell({ kind: "installed", keyName, version, hint: fields.secret.slice(-4), digest });

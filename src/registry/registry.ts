@@ -18,9 +18,15 @@ export interface KeyringEntry extends KeyringIdentity {
   nextRotationAt: string | null;
 }
 
-/** What one visit of the sweep found. */
-export interface VisitReport {
+/** A keyring that the sweep should visit. */
+export interface DueVisit {
   code: string;
+  /** When its next start is, as far as the registry knew when it listed it. */
+  listedStartAt: number | null;
+}
+
+/** What one visit of the sweep found. */
+export interface VisitReport extends DueVisit {
   ok: boolean;
   nextStartAt: number | null;
 }
@@ -114,13 +120,14 @@ export class Registry extends DurableObject<Env> {
       .map(viewKeyring);
   }
 
-  /** A keyring's next scheduled start came nearer. */
+  /** A keyring's next scheduled start came nearer, or is known again after what was due has been started. */
   noteStart(code: string, at: number): void {
     this.#sql.all(
-      "UPDATE keyring SET nextStartAt = ? WHERE code = ? AND (nextStartAt IS NULL OR nextStartAt > ?)",
+      "UPDATE keyring SET nextStartAt = ? WHERE code = ? AND (nextStartAt IS NULL OR nextStartAt > ? OR nextStartAt <= ?)",
       at,
       code,
       at,
+      Date.now(),
     );
   }
 
@@ -129,10 +136,10 @@ export class Registry extends DurableObject<Env> {
    * goes on where it stopped; an empty page ends the round and the next one begins at the front.
    * @param scheduledAt the cron's own time, milliseconds since the epoch
    */
-  nextDue(scheduledAt: number, limit: number): string[] {
+  nextDue(scheduledAt: number, limit: number): DueVisit[] {
     const cursor = this.#cursor();
-    const rows = this.#sql.all<{ code: string; nextStartAt: number }>(
-      `SELECT code, nextStartAt FROM keyring
+    const rows = this.#sql.all<{ code: string; listedStartAt: number }>(
+      `SELECT code, nextStartAt AS listedStartAt FROM keyring
        WHERE nextStartAt IS NOT NULL AND nextStartAt <= ? AND (nextStartAt, code) > (?, ?)
        ORDER BY nextStartAt, code LIMIT ?`,
       scheduledAt,
@@ -141,30 +148,34 @@ export class Registry extends DurableObject<Env> {
       limit,
     );
     const last = rows.at(-1);
-    this.#setCursor(last ? { at: last.nextStartAt, code: last.code } : START);
-    return rows.map((row) => row.code);
+    this.#setCursor(last ? { at: last.listedStartAt, code: last.code } : START);
+    return rows;
   }
 
   /** Keyrings that were not visited for a day, the longest unseen first. A visit takes them off this list. */
-  nextUnseen(scheduledAt: number, limit: number): string[] {
-    return this.#sql
-      .all<{ code: string }>(
-        "SELECT code FROM keyring WHERE visitedAt <= ? ORDER BY visitedAt, code LIMIT ?",
-        scheduledAt - DAY_MS,
-        limit,
-      )
-      .map((row) => row.code);
+  nextUnseen(scheduledAt: number, limit: number): DueVisit[] {
+    return this.#sql.all<DueVisit>(
+      `SELECT code, nextStartAt AS listedStartAt FROM keyring
+       WHERE visitedAt <= ? ORDER BY visitedAt, code LIMIT ?`,
+      scheduledAt - DAY_MS,
+      limit,
+    );
   }
 
-  /** Keeps what the sweep found. One that could not be visited is tried again in an hour, so that it holds up no other. */
+  /**
+   * Keeps what the sweep found. One that could not be visited is tried again in an hour, so that it holds up no other. What a
+   * keyring reported by itself since it was listed is newer than its answer to the visit: its rotation may be over already.
+   */
   noteVisits(visits: readonly VisitReport[], at: number): void {
     this.#sql.transaction(() => {
-      for (const { code, ok: visited, nextStartAt } of visits) {
+      for (const { code, ok: visited, listedStartAt, nextStartAt } of visits) {
         if (visited) {
           this.#sql.all(
-            "UPDATE keyring SET nextStartAt = ?, visitedAt = ? WHERE code = ?",
-            nextStartAt,
+            `UPDATE keyring SET visitedAt = ?, nextStartAt = CASE WHEN nextStartAt IS ? THEN ? ELSE nextStartAt END
+             WHERE code = ?`,
             at,
+            listedStartAt,
+            nextStartAt,
             code,
           );
         } else {

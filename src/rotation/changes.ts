@@ -20,7 +20,7 @@ import {
   transition,
 } from "./machine.ts";
 import { cooldownEndsAt, deliverBy, graceEndsAt, nextRotationAt } from "./policy.ts";
-import { sendVersion, slowestPropagationMs, supersede } from "./sends.ts";
+import { placesTried, sendVersion, slowestPropagationMs, supersede } from "./sends.ts";
 import { valueColumns } from "./values.ts";
 
 export interface StartRequest {
@@ -86,6 +86,8 @@ export function advanceRotation(
   const now = context.now();
   const position = { ...rotation, step: at.step, attempt: at.attempt };
   const { next, effects } = transition(position, news.outcome, factsOf(context, rotation), now);
+  // News that changes nothing must not take the row from the worker that holds it.
+  if (next === position && lease === null) return rotation;
   let row = rotation;
   for (const effect of effects) row = apply(context, row, effect, next, news);
   const goesOn = lease !== null && isLive(next) && next.dueAt !== null && next.dueAt <= now;
@@ -132,14 +134,13 @@ export function reschedule(context: EngineContext, keyId: string): void {
 function factsOf(context: EngineContext, rotation: RotationRow): Facts {
   const { store, random } = context;
   const { keyId, fromVersion, toVersion } = rotation;
-  const old = fromVersion === null ? undefined : store.versions.byNumber(keyId, fromVersion);
-  const sent = toVersion === null ? [] : store.deliveries.ofVersion(keyId, toVersion);
   return {
     deadlineAt: rotation.deadlineAt,
     hasRequired: store.destinations.linksOfKey(keyId).some((link) => link.required),
-    oldIsCurrent: old?.stage === "current",
+    oldIsCurrent: versionOf(context, rotation, fromVersion)?.stage === "current",
     hasNew: toVersion !== null,
-    wasAttempted: sent.some((delivery) => delivery.attemptedAt !== null),
+    newIsPending: versionOf(context, rotation, toVersion)?.stage === "pending",
+    wasAttempted: placesTried(context, rotation).size > 0,
     unit: randomUnit(random),
   };
 }
@@ -218,20 +219,19 @@ function sendNew(context: EngineContext, rotation: RotationRow): void {
   sendVersion(context, keyOf(context, rotation), version, links, rotation.id);
 }
 
-/** Back to the old value, everywhere the new one may have landed. */
+/** Back to the old value, everywhere the new one may have landed and wherever the old one never arrived. */
 function sendOld(context: EngineContext, rotation: RotationRow): void {
   const { store } = context;
   const old = versionOf(context, rotation, rotation.fromVersion);
   if (!old) return;
-  const attempted = new Set(
-    store.deliveries
-      .ofVersion(rotation.keyId, rotation.toVersion ?? 0)
-      .filter((delivery) => delivery.attemptedAt !== null)
-      .map((delivery) => delivery.destinationId),
-  );
+  const tried = placesTried(context, rotation);
+  const arrived = store.deliveries
+    .ofVersion(old.keyId, old.number)
+    .filter((delivery) => delivery.state === "delivered");
+  const holders = new Set(arrived.map((delivery) => delivery.destinationId));
   const links = store.destinations
     .linksOfKey(rotation.keyId)
-    .filter((link) => attempted.has(link.destinationId));
+    .filter((link) => tried.has(link.destinationId) || !holders.has(link.destinationId));
   sendVersion(context, keyOf(context, rotation), old, links, rotation.id);
 }
 
@@ -280,10 +280,13 @@ function close(context: EngineContext, rotation: RotationRow): void {
     });
   } else {
     const key = keyOf(context, rotation);
-    if (rotation.state === "failed") {
-      const wait = backoffMs(BACKOFF_MS, key.failures, randomUnit(context.random));
-      store.keys.update(key, { failures: key.failures + 1, retryAt: now + wait });
-    }
+    const { failures } = key;
+    const wait = backoffMs(BACKOFF_MS, failures, randomUnit(context.random));
+    const isOver = key.state === "active" && !isOfUse(context, keyId);
+    store.keys.update(key, {
+      ...(rotation.state === "failed" && { failures: failures + 1, retryAt: now + wait }),
+      ...(isOver && { state: "revoked" }),
+    });
     record(context, {
       type: "key.rotation.failed",
       actor: "rekey",
@@ -292,6 +295,12 @@ function close(context: EngineContext, rotation: RotationRow): void {
     });
   }
   reschedule(context, keyId);
+}
+
+/** Whether a key has a version that is not on its way out, or a live rotation that may yet make one. */
+export function isOfUse({ store }: EngineContext, keyId: string): boolean {
+  const alive = store.versions.alive(keyId);
+  return store.rotations.live(keyId) !== undefined || alive.some((version) => version.stage !== "revoking");
 }
 
 function keyOf({ store }: EngineContext, rotation: RotationRow): KeyRow {

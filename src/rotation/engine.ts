@@ -11,10 +11,10 @@ import type { VersionRow } from "../store/versions.ts";
 import type { Claimable } from "../store/work-table.ts";
 import { advanceRotation, type StartRequest, startRotation } from "./changes.ts";
 import type { EngineContext } from "./context.ts";
-import { isLive, transition } from "./machine.ts";
+import { transition } from "./machine.ts";
 import { settleDelivery, settleRetirement } from "./outcomes.ts";
 import { isDue, nextRotationAt } from "./policy.ts";
-import { deliver } from "./steps/deliver.ts";
+import { deliver, mayReceive } from "./steps/deliver.ts";
 import { mint } from "./steps/mint.ts";
 import { preflight } from "./steps/preflight.ts";
 import { retireVersion } from "./steps/retire.ts";
@@ -83,7 +83,8 @@ export class Engine {
           });
           count += 1;
         } else {
-          store.keys.update(key, { dueAt: nextRotationAt(key, current) });
+          const next = nextRotationAt(key, current);
+          store.keys.update(key, { dueAt: next !== null && next > now ? next : null });
         }
       }
       return count;
@@ -174,26 +175,33 @@ export class Engine {
     switch (kind) {
       case "rotation": {
         const row = store.rotations.get(id);
-        if (row) return { kind, row: store.rotations.update(row, claimOf(row)) };
-        break;
+        if (!row) break;
+        if (!this.#isHeld(kind, row)) return { kind, row: store.rotations.update(row, claimOf(row)) };
+        store.rotations.update(row, { leaseUntil: lease, dueAt: lease });
+        return undefined;
       }
       case "version": {
         const row = store.versions.get(id);
-        if (row) return { kind, row: store.versions.update(row, claimOf(row)) };
-        break;
+        if (!row) break;
+        if (!this.#isHeld(kind, row)) return { kind, row: store.versions.update(row, claimOf(row)) };
+        store.versions.update(row, { leaseUntil: lease, dueAt: lease });
+        return undefined;
       }
       case "delivery": {
         const row = store.deliveries.get(id);
         if (!row) break;
+        if (this.#isHeld(kind, row)) {
+          store.deliveries.update(row, { leaseUntil: lease, dueAt: lease });
+          return undefined;
+        }
         const busyUntil = this.#busyUntil(row, now);
         if (busyUntil !== null) {
           store.deliveries.update(row, { dueAt: busyUntil });
           return undefined;
         }
-        return {
-          kind,
-          row: store.deliveries.update(row, { ...claimOf(row), attemptedAt: row.attemptedAt ?? now }),
-        };
+        const to = store.destinations.get(row.destinationId);
+        const attemptedAt = row.attemptedAt ?? (to && mayReceive(to) ? now : null);
+        return { kind, row: store.deliveries.update(row, { ...claimOf(row), attemptedAt }) };
       }
       case "idempotency": {
         const row = store.idempotency.get(id);
@@ -208,6 +216,11 @@ export class Engine {
     return undefined;
   }
 
+  /** True while a worker of this very instance is at it: its call waits for a connection, and a second one would only queue up. */
+  #isHeld(kind: Claim["kind"], row: Claim["row"]): boolean {
+    return this.#inFlight.has(nameOf(kind, row));
+  }
+
   /** Until when another delivery of the same key to the same place may still land; its value must not arrive last. */
   #busyUntil(row: DeliveryRow, now: number): number | null {
     const others = this.#context.store.deliveries
@@ -217,7 +230,7 @@ export class Engine {
   }
 
   #launch(claim: Claim): void {
-    const name = `${claim.kind}:${claim.row.id}:${claim.row.claim}`;
+    const name = nameOf(claim.kind, claim.row);
     this.#inFlight.add(name);
     const work = this.#run(claim)
       .catch((error: unknown) => this.#host.onBug(error))
@@ -255,10 +268,11 @@ export class Engine {
   #commitRotation(row: RotationRow, result: StepResult): RotationRow | undefined {
     const { store } = this.#context;
     const now = this.#context.now();
-    if (result.outcome.kind === "preflight-green" && !result.alsoCommit && row.state === "running") {
+    const isTransient = !result.alsoCommit && row.state === "running" && now < row.deadlineAt;
+    if (result.outcome.kind === "preflight-green" && isTransient) {
       const facts = { ...NO_FACTS, deadlineAt: row.deadlineAt };
       const { next } = transition(row, result.outcome, facts, now);
-      if (isLive(next)) return { ...row, step: next.step, attempt: next.attempt };
+      return { ...row, step: next.step, attempt: next.attempt };
     }
     const committed = store.transaction(() => {
       const fresh = store.rotations.get(row.id);
@@ -298,13 +312,12 @@ export class Engine {
     store.transaction(() => {
       const fresh = store.deliveries.get(claimed.id);
       if (!fresh) return;
-      if (fresh.claim === claimed.claim && fresh.state === "pending")
-        settleDelivery(this.#context, fresh, result);
-      else this.#letNextGo(fresh);
+      if (fresh.claim === claimed.claim) settleDelivery(this.#context, fresh, result);
+      else if (fresh.state === "superseded" && fresh.claim === claimed.claim + 1) this.#letNextGo(fresh);
     });
   }
 
-  /** A superseded delivery has ended, so its successor at the same place need not wait for its lease. */
+  /** The last worker of a superseded delivery is done, so its successor at the same place need not wait for its lease. */
   #letNextGo(ended: DeliveryRow): void {
     const { store } = this.#context;
     store.deliveries.update(ended, { leaseUntil: null });
@@ -322,7 +335,18 @@ export const IDEMPOTENCY_KEPT_MS = 24 * 3_600_000;
 /** Steps with work of their own. At the others the rotation waits for deliveries, and being due means being late. */
 const STEPS: Partial<Record<RotationStep, Step>> = { preflight, mint, test };
 
-const NO_FACTS = { hasRequired: false, oldIsCurrent: false, hasNew: false, wasAttempted: false, unit: 0 };
+function nameOf(kind: Claim["kind"], { id, claim }: Claim["row"]): string {
+  return `${kind}:${id}:${claim}`;
+}
+
+const NO_FACTS = {
+  hasRequired: false,
+  oldIsCurrent: false,
+  hasNew: false,
+  newIsPending: false,
+  wasAttempted: false,
+  unit: 0,
+};
 
 function leaseToGoOn(row: Claimable, now: number): number {
   const left = (row.leaseUntil ?? 0) - now;

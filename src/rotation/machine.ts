@@ -17,7 +17,7 @@ export interface Position {
 /** What just happened to a rotation. */
 export type Outcome =
   | { kind: "preflight-green" }
-  | { kind: "preflight-red"; problem: string }
+  | { kind: "preflight-red"; problem: string; retryAfterMs?: number }
   | { kind: "minted" }
   | { kind: "mint-refused"; problem: string }
   /** The call is known not to have taken effect. */
@@ -43,6 +43,8 @@ export interface Facts {
   oldIsCurrent: boolean;
   /** Whether a version was minted. */
   hasNew: boolean;
+  /** Whether that version still waits to become current; a person may have revoked it. */
+  newIsPending: boolean;
   /** Whether some destination may already hold the new value. */
   wasAttempted: boolean;
   /** A random number in [0, 1) for the backoff. */
@@ -83,8 +85,9 @@ export function transition(at: Position, outcome: Outcome, facts: Facts, now: nu
   if (outcome.kind === "stopped") return stop(at, outcome.problem, facts, now);
   switch (at.step) {
     case "preflight":
-      if (outcome.kind === "preflight-green") return { next: go("mint", now), effects: [] };
-      if (outcome.kind === "preflight-red") return block(at, outcome.problem, facts, now);
+      if (outcome.kind === "preflight-green") return mint(facts, now);
+      if (outcome.kind === "preflight-red")
+        return block(at, outcome.problem, facts, now, outcome.retryAfterMs);
       return stay(at);
     case "mint":
       if (outcome.kind === "minted") return { next: go("test", now), effects: ["store-version"] };
@@ -107,7 +110,7 @@ export function transition(at: Position, outcome: Outcome, facts: Facts, now: nu
       return stay(at);
     case "put-back":
       if (outcome.kind === "all-held") return end("failed", at.problem, ["discard-new"]);
-      if (outcome.kind === "old-gone") return deliver(facts, now);
+      if (outcome.kind === "old-gone" && !facts.oldIsCurrent) return turnRound(at, facts, now);
       if (outcome.kind === "overdue") return { next: { ...at, dueAt: now + DAILY_MS }, effects: [] };
       return stay(at);
     case "done":
@@ -143,6 +146,18 @@ function wait(at: Position, problem: string, facts: Facts, now: number, retryAft
   return { ...at, attempt: at.attempt + 1, dueAt, problem };
 }
 
+/** What is minted when the deadline has come could only be put back at once. */
+function mint(facts: Facts, now: number): Transition {
+  return facts.hasRequired && now >= facts.deadlineAt
+    ? end("failed", "everything answered too late to deliver in time", [])
+    : { next: go("mint", now), effects: [] };
+}
+
+/** The value that was being put back died, so the new one goes out after all, unless that is dead too. */
+function turnRound(at: Position, facts: Facts, now: number): Transition {
+  return facts.newIsPending ? deliver(facts, now) : end("cancelled", at.problem, []);
+}
+
 function deliver(facts: Facts, now: number): Transition {
   if (!facts.hasRequired) return end("succeeded", null, ["send-new", "promote"]);
   return { next: go("deliver", Math.max(facts.deadlineAt, now)), effects: ["send-new"] };
@@ -164,7 +179,7 @@ function stop(at: Position, problem: string, facts: Facts, now: number): Transit
   if (at.step === "done") return stay(at);
   if (!facts.hasNew) return end("cancelled", problem, []);
   if (!facts.oldIsCurrent) return end("cancelled", problem, ["discard-new"]);
-  return putBack("running", problem, facts, now);
+  return at.step === "put-back" ? stay(at) : putBack("running", problem, facts, now);
 }
 
 function putBack(state: RotationState, problem: string, facts: Facts, now: number): Transition {

@@ -6,7 +6,7 @@ import type { DeliveryRow } from "../store/deliveries.ts";
 import type { DestinationRow } from "../store/destinations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { BACKOFF_MS, backoffMs } from "./backoff.ts";
-import { advanceRotation } from "./changes.ts";
+import { advanceRotation, isOfUse } from "./changes.ts";
 import { type EngineContext, randomUnit, record } from "./context.ts";
 import { markUnwell, noteResult } from "./probe.ts";
 import { type RetirementOutcome, retire } from "./retirement.ts";
@@ -24,8 +24,8 @@ export function settleDelivery(context: EngineContext, delivery: DeliveryRow, se
   if (destination && destination.revision !== to.revision) {
     // Its config changed during the call: whoever answered is not the destination any more.
     release(context, delivery, { dueAt: context.now() });
-  } else if (sent.kind === "unproven") {
-    postponeUnproven(context, delivery, destination, result);
+  } else if (sent.kind === "probed") {
+    goOnAfterProbe(context, delivery, destination, result);
   } else if (result.kind === "held") {
     hold(context, delivery, result);
   } else {
@@ -39,8 +39,7 @@ export function checkDeliveries(context: EngineContext, keyId: string): void {
   const rotation = store.rotations.live(keyId);
   const key = store.keys.get(keyId);
   if (!rotation || !key || (rotation.step !== "deliver" && rotation.step !== "put-back")) return;
-  if (allHeld(context, key, rotation.step))
-    advanceRotation(context, rotation, { outcome: { kind: "all-held" } });
+  if (allHeld(context, key, rotation)) advanceRotation(context, rotation, { outcome: { kind: "all-held" } });
 }
 
 /**
@@ -93,20 +92,23 @@ function hold(context: EngineContext, delivery: DeliveryRow, { report }: SendRes
   checkDeliveries(context, delivery.keyId);
 }
 
-/** The destination never answered: its probe has the backoff table, and the delivery has not used an attempt. */
-function postponeUnproven(
+/** Nothing was sent yet. While the probe fails it has the backoff table, and the delivery uses no attempt. */
+function goOnAfterProbe(
   context: EngineContext,
   delivery: DeliveryRow,
   destination: DestinationRow | undefined,
   result: SendResult,
 ): void {
-  const wait = backoffMs(
-    BACKOFF_MS,
-    (destination?.probeAttempt ?? 1) - 1,
-    randomUnit(context.random),
-    waitOf(result),
-  );
-  release(context, delivery, { dueAt: context.now() + wait, lastCall: result.report });
+  if (result.kind === "held") {
+    release(context, delivery, { dueAt: context.now() });
+    return;
+  }
+  const tries = destination?.probeAttempt ?? 1;
+  const wait = backoffMs(BACKOFF_MS, tries - 1, randomUnit(context.random), waitOf(result));
+  release(context, delivery, {
+    ...(result.kind === "gone" ? { state: "failing", dueAt: null } : { dueAt: context.now() + wait }),
+    lastCall: result.report,
+  });
 }
 
 function retryOrFail(
@@ -156,6 +158,7 @@ function bury(context: EngineContext, version: VersionRow, confirmed: boolean): 
     data: { version: row.number, reason: row.endReason, confirmed },
   });
   const key = store.keys.get(row.keyId);
+  if (key?.state === "active" && !isOfUse(context, key.id)) store.keys.update(key, { state: "revoked" });
   if (key?.state === "deleting" && store.versions.alive(key.id).length === 0) {
     store.destinations.unlinkKey(key.id);
     store.keys.update(key, { state: "deleted", dueAt: null });

@@ -35,7 +35,7 @@ export function isDue(
   now: number,
 ): boolean {
   const at = nextRotationAt(key, current);
-  return at !== null && at <= now;
+  return at !== null && at <= now && (key.expiresAt === null || now < key.expiresAt);
 }
 
 /**

@@ -31,6 +31,14 @@ export interface RetirementTransition {
 /** Tests that may still see the old value alive, as services take a moment to forget, before it is revoked again. */
 const TESTS_BEFORE_REVOKING_AGAIN = 3;
 
+/** Whether the service is told (again) to revoke, before the old value is tested. */
+export function mustRevoke({
+  serviceRevokedAt,
+  attempt,
+}: Pick<RetirementPosition, "serviceRevokedAt" | "attempt">): boolean {
+  return serviceRevokedAt === null || attempt >= TESTS_BEFORE_REVOKING_AGAIN;
+}
+
 /** The next position of a version on its way out. `wasCurrent` decides between `revoked` and `discarded`. */
 export function retire(
   at: RetirementPosition,
@@ -53,13 +61,11 @@ export function retire(
         next: { ...at, stage: wasCurrent ? "revoked" : "discarded", dueAt: null },
         effects: ["bury"],
       };
-    case "still-alive": {
-      const again = at.attempt + 1 >= TESTS_BEFORE_REVOKING_AGAIN;
-      return tryLater(at, unit, now, 0, again ? null : at.serviceRevokedAt);
-    }
+    case "still-alive":
+      return tryLater(at, unit, now, 0);
     case "revoke-failed":
     case "unclear":
-      return tryLater(at, unit, now, outcome.retryAfterMs ?? 0, at.serviceRevokedAt);
+      return tryLater(at, unit, now, outcome.retryAfterMs ?? 0);
   }
 }
 
@@ -68,12 +74,11 @@ function tryLater(
   unit: number,
   now: number,
   retryAfterMs: number,
-  serviceRevokedAt: number | null,
 ): RetirementTransition {
   const dueAt = now + backoffMs(REVOCATION_BACKOFF_MS, at.attempt, unit, retryAfterMs);
   const attempt = at.attempt + 1;
   return {
-    next: { ...at, serviceRevokedAt, attempt, dueAt },
+    next: { ...at, attempt, dueAt },
     effects: attempt === BACKOFF_MS.length ? ["announce-stuck"] : [],
   };
 }

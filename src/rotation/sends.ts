@@ -5,6 +5,7 @@ import { newId } from "../ids.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
 import type { KeyDestinationRow } from "../store/destinations.ts";
 import type { KeyRow } from "../store/keys.ts";
+import type { RotationRow } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import type { EngineContext } from "./context.ts";
 
@@ -62,16 +63,22 @@ export function supersede({ store }: EngineContext, delivery: DeliveryRow): void
   store.deliveries.update(delivery, { state: "superseded", dueAt: null, claim: delivery.claim + 1 });
 }
 
-/** True when nothing that must be confirmed at the key's present revision is still open. */
-export function allHeld({ store }: EngineContext, key: KeyRow, step: "deliver" | "put-back"): boolean {
-  return store.deliveries
+/**
+ * True when nothing that must be confirmed at the key's present revision is still open: on the way forward what is required,
+ * on the way back whatever may have seen the new value.
+ */
+export function allHeld(context: EngineContext, key: KeyRow, rotation: RotationRow): boolean {
+  const tried = rotation.step === "put-back" ? placesTried(context, rotation) : undefined;
+  return context.store.deliveries
     .ofRevision(key.id, key.revision)
-    .every(
-      (delivery) =>
-        delivery.state === "delivered" ||
-        delivery.state === "superseded" ||
-        (step === "deliver" && !delivery.required),
-    );
+    .filter((delivery) => (tried ? tried.has(delivery.destinationId) : delivery.required))
+    .every((delivery) => delivery.state === "delivered" || delivery.state === "superseded");
+}
+
+/** Ids of the destinations where a rotation's new value may have landed. */
+export function placesTried({ store }: EngineContext, { keyId, toVersion }: RotationRow): Set<string> {
+  const sent = toVersion === null ? [] : store.deliveries.ofVersion(keyId, toVersion);
+  return new Set(sent.filter((row) => row.attemptedAt !== null).map((row) => row.destinationId));
 }
 
 /** The longest time that any required destination of a key takes to show a new value. */

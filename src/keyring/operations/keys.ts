@@ -5,7 +5,7 @@ import { DEFAULT_PREFIX, formatToken, newPublicId, parseToken } from "../../issu
 import type { Fields } from "../../providers/provider.ts";
 import { providerOf } from "../../providers/registry.ts";
 import { err, ok, type Result } from "../../result.ts";
-import { advanceRotation, killVersion, reschedule, startRotation } from "../../rotation/changes.ts";
+import { advanceRotation, isOfUse, killVersion, reschedule, startRotation } from "../../rotation/changes.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
 import { addDelivery } from "../../rotation/sends.ts";
 import { valueColumns } from "../../rotation/values.ts";
@@ -177,7 +177,7 @@ export function patchKey(
     if (refusal) return err(refusal);
   }
   if (links) {
-    const replaced = replaceLinks(context, key, links.value, !rotate);
+    const replaced = replaceLinks(context, key, links.value, rotate);
     if (!replaced.ok) return replaced;
   }
   store.keys.update(store.keys.get(key.id) ?? key, {
@@ -253,9 +253,8 @@ export function revokeKey(
     const refusal = revokeOne(context, key, input.version);
     if (refusal) return err(refusal);
   }
-  const open = store.versions.alive(key.id).some((version) => version.stage !== "revoking");
   const now = store.keys.get(key.id) ?? key;
-  if (!open && now.state === "active") store.keys.update(now, { state: "revoked" });
+  if (now.state === "active" && !isOfUse(context, key.id)) store.keys.update(now, { state: "revoked" });
   record(context, {
     type: "key.updated",
     actor: caller.id,
@@ -343,6 +342,8 @@ function revokeOne(context: EngineContext, key: KeyRow, number: number): Failure
     case "revoking":
       return undefined;
     case "previous":
+      killVersion(context, version, "revoked");
+      return undefined;
     case "current":
       killVersion(context, version, "revoked");
       if (rotation) advanceRotation(context, rotation, { outcome: { kind: "old-gone" } });

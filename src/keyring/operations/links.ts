@@ -55,13 +55,14 @@ export function resolveLinks(
 /**
  * Replaces a key's destinations. Those that are new are sent the value that the key's destinations hold at present (the new one
  * while a rotation delivers, the old one otherwise); deliveries to those taken out are superseded.
+ * @param rotate they may wait for the value of the rotation that is about to deliver, or that the caller starts next
  * @returns `needs-rotation` when there is somebody new and only a hash of that value is kept; then nothing was changed
  */
 export function replaceLinks(
   context: EngineContext,
   key: KeyRow,
   wanted: readonly KeyDestinationRow[],
-  sendToNew: boolean,
+  rotate: boolean,
 ): Result<void, Failure> {
   const { store } = context;
   const before = store.destinations.linksOfKey(key.id);
@@ -69,7 +70,11 @@ export function replaceLinks(
     a.destinationId === b.destinationId && a.target === b.target && a.name === b.name;
   const added = wanted.filter((row) => !before.some(isSame(row)));
   const version = heldVersion(context, key);
-  if (sendToNew && added.length > 0 && aliveUnsealed(context, key)) return err({ code: "needs-rotation" });
+  const rotation = store.rotations.live(key.id);
+  const comesByRotation = rotate && (!rotation || rotation.step === "preflight" || rotation.step === "mint");
+  if (!comesByRotation && added.length > 0 && aliveUnsealed(context, key)) {
+    return err({ code: "needs-rotation" });
+  }
 
   for (const delivery of store.deliveries.unsettled(key.id)) {
     const kept = wanted.find(
@@ -81,8 +86,7 @@ export function replaceLinks(
   }
   store.destinations.unlinkKey(key.id);
   for (const row of wanted) store.destinations.link(row);
-  if (sendToNew && version) {
-    const rotation = store.rotations.live(key.id);
+  if (!comesByRotation && version) {
     for (const row of added) addDelivery(context, key, version, row, rotation?.id ?? null);
   }
   checkDeliveries(context, key.id);

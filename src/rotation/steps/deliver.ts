@@ -1,4 +1,4 @@
-/** Step 4, for one destination: it has to answer once before it is sent anything, then it gets the value. */
+/** Step 4, for one destination: it is sent nothing but a probe until it has answered one, then it gets the value. */
 
 import type { SendResult } from "../../destinations/destination.ts";
 import { destinationOf } from "../../destinations/registry.ts";
@@ -11,10 +11,15 @@ import { openFields } from "../values.ts";
 export type DeliverResult =
   /** The value was sent; `result` says how that ended. `to` is the destination as it was then. */
   | { kind: "sent"; to: DestinationRow; result: SendResult }
-  /** Not sent: the destination has not answered a probe yet. */
-  | { kind: "unproven"; to: DestinationRow; result: SendResult }
+  /** Nothing sent yet: it was asked first whether it answers. */
+  | { kind: "probed"; to: DestinationRow; result: SendResult }
   /** Nothing to send, or nobody to send it to. */
   | { kind: "moot" };
+
+/** Whether a destination has answered, so that it may be sent a value. */
+export function mayReceive({ state }: DestinationRow): boolean {
+  return state === "ready" || state === "failing";
+}
 
 export async function deliver(context: EngineContext, delivery: DeliveryRow): Promise<DeliverResult> {
   const { store } = context;
@@ -23,9 +28,8 @@ export async function deliver(context: EngineContext, delivery: DeliveryRow): Pr
   const fields = version && openFields(context, version);
   if (!row || !version || !fields) return { kind: "moot" };
   const type = destinationOf(row.type);
-  if (row.state === "unproven" || row.state === "disabled") {
-    const result = await type.probe(destinationContext(context, row));
-    if (result.kind !== "held") return { kind: "unproven", to: row, result };
+  if (!mayReceive(row)) {
+    return { kind: "probed", to: row, result: await type.probe(destinationContext(context, row)) };
   }
   const result = await type.put(destinationContext(context, row), {
     deliveryId: delivery.id,

@@ -21,12 +21,15 @@ export const preflight: Step = async (context, rotation) => {
   const probes = await Promise.all(stale.map((row) => probeDestination(context, row)));
 
   const red = probes.find((probe) => probe.result.kind !== "held");
+  const waits = probes.map(({ result }) => (result.kind === "failed" ? (result.retryAfterMs ?? 0) : 0));
   const problem =
     service.kind === "red"
       ? service.problem
       : red && red.result.kind !== "held" && `${red.name}: ${red.result.problem}`;
   return {
-    outcome: problem ? { kind: "preflight-red", problem } : { kind: "preflight-green" },
+    outcome: problem
+      ? { kind: "preflight-red", problem, retryAfterMs: Math.max(0, ...waits) }
+      : { kind: "preflight-green" },
     report: red?.result.report,
     ...(probes.length > 0 && { alsoCommit: () => probes.forEach((probe) => void probe.commit()) }),
   };

@@ -2,7 +2,7 @@
 import type { VersionRow } from "../../store/versions.ts";
 import { type EngineContext, providerContext } from "../context.ts";
 import { mayRevoke } from "../policy.ts";
-import type { RetirementOutcome } from "../retirement.ts";
+import { mustRevoke, type RetirementOutcome } from "../retirement.ts";
 
 /** Does what the version's place asks for. Undefined when there is nothing to do yet. */
 export async function retireVersion(
@@ -15,9 +15,10 @@ export async function retireVersion(
     return mayRevoke(version, context.now()) ? { kind: "grace-ended" } : undefined;
   }
   const provider = context.providerOf(key.provider);
-  if (version.serviceRevokedAt === null) {
+  if (mustRevoke(version)) {
     const result = await provider.revoke(providerContext(context, key), version.id);
-    return result.kind === "revoked" ? result : { ...result, kind: "revoke-failed" };
+    if (result.kind === "failed") return { ...result, kind: "revoke-failed" };
+    if (version.serviceRevokedAt === null) return result;
   }
   const result = await provider.test(providerContext(context, key), version.id);
   switch (result.kind) {

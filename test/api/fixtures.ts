@@ -1,0 +1,152 @@
+/** What the tests of the API share: filled keyrings, access keys, the shape of a problem, and everything that is stored. */
+import { runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { expect, vi } from "vitest";
+import type { FailureCode, FieldError } from "../../src/errors/catalogue.ts";
+import type { Scope } from "../../src/keyring/scopes.ts";
+import { type Answer, makeKeyring, request, type TestKeyring } from "../support/api.ts";
+
+export interface Made {
+  id: string;
+  secret: string;
+}
+
+/** Makes an access key and a caller that uses it. */
+export async function makeAccessKey(ring: TestKeyring, scopes: readonly Scope[], more: object = {}) {
+  const name = `access-${crypto.randomUUID().slice(0, 8)}`;
+  const made = await ring.call<Made>("POST", "/v1/keys", {
+    body: { name, provider: "access", scopes, ...more },
+  });
+  expect(made.status).toBe(201);
+  const { id, secret } = made.body;
+  return { id, name, secret, call: callAs(secret) };
+}
+
+/** Sends requests with one credential. */
+export function callAs(token: string) {
+  return <Body = Record<string, unknown>>(
+    method: string,
+    path: string,
+    options: Parameters<typeof request>[3] = {},
+  ): Promise<Answer<Body>> => request<Body>(token, method, path, options);
+}
+
+/** Makes an issued key. */
+export async function makeKey(ring: TestKeyring, name: string, more: object = {}): Promise<Made> {
+  const made = await ring.call<Made>("POST", "/v1/keys", { body: { name, provider: "issuer", ...more } });
+  expect(made.status).toBe(201);
+  return made.body;
+}
+
+export interface Furnished extends TestKeyring {
+  /** Id of the key `billing`, which was rotated once and goes to the destination `store`. */
+  key: string;
+  rotation: string;
+  /** Id of the destination `store`. */
+  destination: string;
+}
+
+/** A keyring with one of everything, at rest: destinations `store` (used) and `spare`, the key `billing`, a rotation. */
+export async function furnish(): Promise<Furnished> {
+  const ring = await makeKeyring();
+  const store = await ring.call<{ id: string }>("POST", "/v1/destinations", {
+    body: { name: "store", type: "kv" },
+  });
+  await ring.call("POST", "/v1/destinations", { body: { name: "spare", type: "kv" } });
+  const { id: key } = await makeKey(ring, "billing", { destinations: [{ id: "store" }] });
+  const rotated = await ring.call<{ rotation: { id: string } }>("POST", "/v1/keys/billing/rotate?wait=10s", {
+    body: {},
+  });
+  expect(rotated.status).toBe(200);
+  await settle(ring);
+  return { ...ring, key, rotation: rotated.body.rotation.id, destination: store.body.id };
+}
+
+export interface ProblemBody {
+  type: string;
+  title: string;
+  status: number;
+  code: string;
+  remedy: string;
+  detail?: string;
+  scope?: string;
+  scopes?: string[];
+  usedBy?: string[];
+  holder?: string;
+  retryAt?: string;
+  errors?: FieldError[];
+}
+
+/** Checks that an answer is a whole problem document (RFC 9457) with this status and code, and returns it. */
+export function expectProblem(
+  answer: Answer<unknown>,
+  status: number,
+  code: FailureCode,
+  request?: string,
+): ProblemBody {
+  const body = answer.body as ProblemBody;
+  expect({ status: answer.status, code: body.code }, request).toEqual({ status, code });
+  expect(body).toMatchObject({ type: `urn:rekey:problem:${code}`, status });
+  expect(body.title).toMatch(/\S/);
+  expect(body.remedy).toMatch(/\S/);
+  expect(answer.headers.get("content-type")).toBe("application/problem+json");
+  expect(answer.headers.get("cache-control")).toBe("no-store");
+  expect(answer.headers.get("www-authenticate")).toBe(status === 401 ? "Bearer" : null);
+  return body;
+}
+
+/** The same for an invalid request: names exactly these fields. */
+export function expectInvalid(answer: Answer<unknown>, ...fields: string[]): void {
+  const { errors = [] } = expectProblem(answer, 422, "invalid");
+  expect(errors.map((error) => error.path).sort()).toEqual([...fields].sort());
+  for (const { message } of errors) expect(message).toMatch(/\S/);
+}
+
+/** The object of a keyring. */
+export function objectOf(ring: Pick<TestKeyring, "code">) {
+  return env.KEYRING.get(env.KEYRING.idFromName(ring.code));
+}
+
+type Row = Record<string, SqlStorageValue>;
+
+/** Every row of every table of a keyring, as stored. */
+export function readTables(ring: Pick<TestKeyring, "code">): Promise<Record<string, Row[]>> {
+  return runInDurableObject(objectOf(ring), (_, { storage }) => {
+    const names = storage.sql
+      .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'")
+      .toArray()
+      .map(({ name }) => name)
+      .filter((name) => !name.startsWith("_cf") && !name.startsWith("sqlite_"));
+    return Object.fromEntries(
+      names.map((name) => [name, storage.sql.exec<Row>(`SELECT * FROM ${name}`).toArray()]),
+    );
+  });
+}
+
+/** All that a refused request must leave as it was. Uses of a root token are events, and shift the numbers of those after. */
+export async function snapshot(ring: Pick<TestKeyring, "code">): Promise<unknown> {
+  const { event = [], ...rest } = await readTables(ring);
+  const events = event
+    .filter((row) => row.type !== "root.used")
+    .map(({ id, type, data }) => ({ id, type, data }));
+  return JSON.parse(JSON.stringify({ ...rest, events }, (_, value) => readable(value)));
+}
+
+function readable(value: unknown): unknown {
+  return value instanceof ArrayBuffer ? Buffer.from(value).toString("hex") : value;
+}
+
+/** Waits until no work of a keyring is due or under way. */
+export async function settle(ring: Pick<TestKeyring, "code">): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      const { due = [] } = await readTables(ring);
+      const soon = Date.now() + 60_000;
+      const work = due.filter(
+        ({ lane, kind, at }) => lane === 0 && kind !== "idempotency" && Number(at) < soon,
+      );
+      expect(work).toEqual([]);
+    },
+    { timeout: 5_000, interval: 5 },
+  );
+}

@@ -1,0 +1,158 @@
+/** Every route with what it needs: tests loop over this table, and one compares it with the contract. */
+import type { Scope } from "../../src/keyring/scopes.ts";
+
+export interface Route {
+  method: "GET" | "POST" | "PATCH" | "DELETE";
+  /** As the contract has it. */
+  pattern: string;
+  /** A path that exists in a furnished keyring. */
+  path: string;
+  /** What an access key needs; `root` when none suffices. */
+  scopes: readonly Scope[] | "root";
+  /** What a request that works answers. */
+  status: number;
+  body?: Record<string, unknown>;
+}
+
+export const ROUTES: readonly Route[] = [
+  {
+    method: "POST",
+    pattern: "/v1/keyrings",
+    path: "/v1/keyrings",
+    scopes: "root",
+    status: 201,
+    body: { name: `made-${crypto.randomUUID().slice(0, 8)}` },
+  },
+  { method: "GET", pattern: "/v1/keyrings", path: "/v1/keyrings", scopes: "root", status: 200 },
+  {
+    method: "POST",
+    pattern: "/v1/keys",
+    path: "/v1/keys",
+    scopes: ["keys:write"],
+    status: 201,
+    body: { name: "another", provider: "issuer" },
+  },
+  { method: "GET", pattern: "/v1/keys", path: "/v1/keys", scopes: ["keys:read"], status: 200 },
+  { method: "GET", pattern: "/v1/keys/{key}", path: "/v1/keys/billing", scopes: ["keys:read"], status: 200 },
+  {
+    method: "PATCH",
+    pattern: "/v1/keys/{key}",
+    path: "/v1/keys/billing",
+    scopes: ["keys:write"],
+    status: 200,
+    body: { labels: { team: "payments" } },
+  },
+  {
+    method: "PATCH",
+    pattern: "/v1/keys/{key}",
+    path: "/v1/keys/billing?rotate=true",
+    scopes: ["keys:write", "keys:rotate"],
+    status: 200,
+    body: { destinations: [{ id: "spare", as: "elsewhere" }] },
+  },
+  {
+    method: "DELETE",
+    pattern: "/v1/keys/{key}",
+    path: "/v1/keys/billing",
+    scopes: ["keys:write", "keys:revoke"],
+    status: 202,
+  },
+  {
+    method: "POST",
+    pattern: "/v1/keys/{key}/rotate",
+    path: "/v1/keys/billing/rotate",
+    scopes: ["keys:rotate"],
+    status: 202,
+    body: { reason: "a test" },
+  },
+  {
+    method: "POST",
+    pattern: "/v1/keys/{key}/rotate",
+    path: "/v1/keys/billing/rotate?wait=10s",
+    scopes: ["keys:rotate", "keys:reveal"],
+    status: 200,
+    body: { reveal: "inline" },
+  },
+  {
+    method: "POST",
+    pattern: "/v1/keys/{key}/revoke",
+    path: "/v1/keys/billing/revoke",
+    scopes: ["keys:revoke"],
+    status: 200,
+    body: { reason: "a test" },
+  },
+  { method: "GET", pattern: "/v1/rotations", path: "/v1/rotations", scopes: ["keys:read"], status: 200 },
+  {
+    method: "GET",
+    pattern: "/v1/rotations/{id}",
+    path: "/v1/rotations/{rotation}",
+    scopes: ["keys:read"],
+    status: 200,
+  },
+  { method: "GET", pattern: "/v1/deliveries", path: "/v1/deliveries", scopes: ["keys:read"], status: 200 },
+  {
+    method: "POST",
+    pattern: "/v1/destinations",
+    path: "/v1/destinations",
+    scopes: ["settings:write"],
+    status: 201,
+    body: { name: "third", type: "kv" },
+  },
+  {
+    method: "GET",
+    pattern: "/v1/destinations",
+    path: "/v1/destinations",
+    scopes: ["settings:read"],
+    status: 200,
+  },
+  {
+    method: "GET",
+    pattern: "/v1/destinations/{id}",
+    path: "/v1/destinations/store",
+    scopes: ["settings:read"],
+    status: 200,
+  },
+  {
+    method: "PATCH",
+    pattern: "/v1/destinations/{id}",
+    path: "/v1/destinations/store",
+    scopes: ["settings:write"],
+    status: 200,
+    body: { config: { propagation: "10s" } },
+  },
+  {
+    method: "DELETE",
+    pattern: "/v1/destinations/{id}",
+    path: "/v1/destinations/spare",
+    scopes: ["settings:write"],
+    status: 204,
+  },
+  {
+    method: "POST",
+    pattern: "/v1/destinations/{id}/test",
+    path: "/v1/destinations/spare/test",
+    scopes: ["settings:write"],
+    status: 200,
+  },
+  {
+    method: "POST",
+    pattern: "/v1/verify",
+    path: "/v1/verify",
+    scopes: ["keys:verify"],
+    status: 200,
+    body: { key: "whatever" },
+  },
+  { method: "GET", pattern: "/v1/events", path: "/v1/events", scopes: ["events:read"], status: 200 },
+  {
+    method: "GET",
+    pattern: "/v1/events/verify",
+    path: "/v1/events/verify",
+    scopes: ["events:read"],
+    status: 200,
+  },
+];
+
+/** How a route is called in the title of a test. */
+export function titleOf({ method, path }: Pick<Route, "method" | "path">): string {
+  return `${method} ${path}`;
+}

@@ -1,0 +1,164 @@
+/** The one way out: bounded, never redirected, and every end is a value. */
+import { env } from "cloudflare:workers";
+import { delay, HttpResponse, http } from "msw";
+import { describe, expect, it, vi } from "vitest";
+import { createOutbound, parseRetryAfter } from "../../src/outbound/port.ts";
+import { network } from "../support/network.ts";
+
+const URL_OUT = "https://hooks.acme.dev/rekey";
+const NOW = 1_800_000_000_000;
+const now = () => NOW;
+const outbound = createOutbound({ allowlist: undefined, keys: env.KEYS, now });
+const post = { method: "POST", url: URL_OUT, headers: { "x-test": "1" }, body: "hello" } as const;
+
+describe("a call to the outside", () => {
+  it("sends what was asked, with a name of its own, and reports who answered what", async () => {
+    let seen: unknown;
+    network.use(
+      http.post(URL_OUT, async ({ request }) => {
+        const { headers } = request;
+        seen = { body: await request.text(), test: headers.get("x-test"), agent: headers.get("user-agent") };
+        return HttpResponse.text("thanks", { status: 202 });
+      }),
+    );
+    expect(await outbound.send(post)).toEqual({
+      report: { method: "POST", host: "hooks.acme.dev", status: 202, code: "ok", at: NOW },
+      status: 202,
+      body: "thanks",
+    });
+    expect(seen).toEqual({ body: "hello", test: "1", agent: "Rekey/0.1" });
+  });
+
+  it.each([400, 401, 404, 410, 429, 500, 503])(
+    "reports status %i without quoting the answer",
+    async (status) => {
+      network.use(http.post(URL_OUT, () => HttpResponse.text("canary-in-a-body", { status })));
+      const { report } = await outbound.send(post);
+      expect(report).toEqual({ method: "POST", host: "hooks.acme.dev", status, code: "status", at: NOW });
+    },
+  );
+
+  it("is not led elsewhere: a redirect is its answer", async () => {
+    const asked: string[] = [];
+    network.use(
+      http.all("https://*", ({ request }) => {
+        asked.push(request.url);
+        return new HttpResponse(null, { status: 307, headers: { location: "https://evil.acme.dev/" } });
+      }),
+    );
+    expect((await outbound.send(post)).report).toMatchObject({ status: 307, code: "status" });
+    expect(asked).toEqual([URL_OUT]);
+  });
+
+  it("to a private place is not made at all", async () => {
+    for (const [url, problem] of [
+      ["https://127.0.0.1/", "ip-address"],
+      ["http://hooks.acme.dev/", "not-https"],
+      ["https://foo.localhost/", "private-name"],
+      ["nowhere", "not-a-url"],
+    ] as const) {
+      const answer = await outbound.send({ ...post, url });
+      expect(answer).toMatchObject({ report: { code: `refused-url:${problem}` } });
+      expect(answer.status).toBeUndefined();
+    }
+  });
+
+  it("to an excepted private place is made", async () => {
+    network.use(http.post("http://127.0.0.1:8788/", () => new HttpResponse(null, { status: 204 })));
+    const allowing = createOutbound({ allowlist: "127.0.0.1:8788", keys: env.KEYS, now });
+    expect((await allowing.send({ ...post, url: "http://127.0.0.1:8788/" })).status).toBe(204);
+  });
+
+  it("reads 64 KiB of the answer and no more", async () => {
+    network.use(http.post(URL_OUT, () => HttpResponse.text("x".repeat(200_000))));
+    expect((await outbound.send(post)).body).toHaveLength(64 * 1024);
+  });
+
+  it("that breaks off ends as a value", async () => {
+    network.use(http.post(URL_OUT, () => HttpResponse.error()));
+    const { report, status } = await outbound.send(post);
+    expect(report).toMatchObject({ host: "hooks.acme.dev", code: "network" });
+    expect(status).toBeUndefined();
+  });
+
+  it("is given up when there is no answer in time", async () => {
+    const signal = vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => {
+      expect(ms).toBe(15_000);
+      return AbortSignal.abort(new DOMException("timed out", "TimeoutError"));
+    });
+    network.use(http.post(URL_OUT, async () => delay("infinite")));
+    expect((await outbound.send(post)).report).toMatchObject({ code: "timeout" });
+    signal.mockRestore();
+  });
+
+  it("waits its turn behind five others", async () => {
+    let open = 0;
+    let most = 0;
+    network.use(
+      http.post(URL_OUT, async () => {
+        open += 1;
+        most = Math.max(most, open);
+        await delay(5);
+        open -= 1;
+        return HttpResponse.text("ok");
+      }),
+    );
+    const answers = await Promise.all(Array.from({ length: 30 }, () => outbound.send(post)));
+    expect(answers.every(({ status }) => status === 200)).toBe(true);
+    expect(most).toBe(6);
+  });
+});
+
+describe("the namespace KEYS", () => {
+  it("is read and written through the same port, which reports no value", async () => {
+    const written = await outbound.writeValue("port-test", "canary-value");
+    expect(written).toEqual({ method: "PUT", host: "KEYS", code: "ok", at: NOW });
+    expect(await env.KEYS.get("port-test")).toBe("canary-value");
+    expect(await outbound.readValue("port-test")).toEqual({
+      method: "GET",
+      host: "KEYS",
+      code: "ok",
+      at: NOW,
+    });
+  });
+
+  it("that fails or never answers ends as a value", async () => {
+    const fail = async () => {
+      throw new Error("canary-in-an-error");
+    };
+    const broken = createOutbound({ allowlist: undefined, keys: { get: fail, put: fail }, now });
+    expect(await broken.writeValue("x", "y")).toEqual({
+      method: "PUT",
+      host: "KEYS",
+      code: "network",
+      at: NOW,
+    });
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const hang = () => new Promise<never>(() => {});
+    const silent = createOutbound({ allowlist: undefined, keys: { get: hang, put: hang }, now });
+    const reading = silent.readValue("x");
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect(await reading).toEqual({ method: "GET", host: "KEYS", code: "timeout", at: NOW });
+    vi.useRealTimers();
+  });
+});
+
+describe("Retry-After", () => {
+  it.each([
+    [null, undefined],
+    ["", undefined],
+    ["0", undefined],
+    ["120", 120_000],
+    [" 5 ", 5_000],
+    ["86400", 86_400_000],
+    ["999999999", 86_400_000],
+    ["9".repeat(40), undefined],
+    ["-5", undefined],
+    ["soon", undefined],
+    [new Date(NOW + 30_000).toUTCString(), 30_000],
+    [new Date(NOW - 30_000).toUTCString(), undefined],
+    [new Date(NOW + 10 * 86_400_000).toUTCString(), 86_400_000],
+  ])("%j asks for %s ms", (header, wait) => {
+    expect(parseRetryAfter(header, NOW)).toBe(wait);
+  });
+});
