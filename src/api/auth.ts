@@ -1,5 +1,6 @@
 /** From a request to the keyring it speaks to and the credential it carries. */
 import type { Context } from "hono";
+import { routePath } from "hono/route";
 import { sameBytes, sha256 } from "../crypto/hash.ts";
 import { readConfig } from "../env.ts";
 import type { Failure } from "../errors/catalogue.ts";
@@ -98,6 +99,7 @@ export async function readIdempotency(c: AppContext): Promise<Pick<Call, "idempo
   return { idempotency: { key, route, bodyHash: sha256(await c.req.text()) } };
 }
 
+/** Method and path pattern: it goes into the history, and somebody may have put a secret where an id belongs. */
 function routeOf(c: AppContext): string {
-  return `${c.req.method} ${new URL(c.req.url).pathname}`;
+  return `${c.req.method} ${routePath(c, -1).replace(/:(\w+)/g, "{$1}")}`;
 }

@@ -55,7 +55,7 @@ export function addKeyrings(app: OpenAPIHono<{ Bindings: Env }>): void {
   app.openapi(list, async (c) => {
     requireRoot(c);
     const { limit, cursor } = c.req.valid("query");
-    const after = decodeCursor(cursor);
+    const after = decodeCursor(cursor, "name");
     if (after === undefined) {
       throw new Problem({
         code: "invalid",

@@ -147,6 +147,7 @@ export class Keyring extends DurableObject<Env> {
     waitMs: number,
   ): Promise<Answer<rotations.RotateAnswer>> {
     const reveal = input.reveal === "inline";
+    let shows = reveal;
     let repeated: Earlier | undefined;
     const begun = this.#write<{ id: string; caller: Caller }>(
       call,
@@ -158,8 +159,12 @@ export class Keyring extends DurableObject<Env> {
         return ok({ id: row.value.id, caller });
       },
       ({ id }) => ({ resource: id }),
-      (_, earlier, caller) => {
+      ({ context, engine }, earlier, caller) => {
         repeated = earlier;
+        // Sent again before the first one has its answer: it waits for the value, too.
+        const row = context.store.rotations.get(earlier.resource);
+        shows = reveal && earlier.secret === undefined && row?.live === true && row.toVersion === null;
+        if (shows) engine.holdReveal(earlier.resource);
         return ok({ id: earlier.resource, caller });
       },
     );
@@ -168,7 +173,7 @@ export class Keyring extends DurableObject<Env> {
     if (!open.ok) return open;
     const { context, engine } = open.value;
     const { id, caller } = begun.value;
-    const answer = await rotations.awaitRotation(context, engine, id, reveal && !repeated, waitMs);
+    const answer = await rotations.awaitRotation(context, engine, id, shows, waitMs);
     if (repeated?.secret !== undefined) return ok({ ...answer, secret: repeated.secret });
     const { secret } = answer;
     if (call.idempotency && secret !== undefined) {

@@ -1,4 +1,6 @@
 /** Pages: an opaque cursor is the last id of the page before. */
+import type { IdKind } from "../ids.ts";
+
 export interface PageRequest {
   limit: number;
   cursor?: string | undefined;
@@ -9,14 +11,23 @@ export interface Page<Item> {
   nextCursor: string | null;
 }
 
-/** Ids, names and numbers: nothing that could not have been the last of a page. */
-const CURSOR_TEXT = /^[A-Za-z0-9._-]{1,100}$/;
+/** What a list is ordered by, and so what its cursors stand for. */
+type Order = IdKind | "name" | "number";
 
-/** What a cursor stands for; empty for the first page, undefined when it is not one of ours. */
-export function decodeCursor(cursor: string | undefined): string | undefined {
+const NAME = /^[A-Za-z0-9._-]{1,100}$/;
+const NUMBER = /^[1-9][0-9]{0,14}$/;
+
+/** What a cursor of a list in this order stands for; empty for the first page, undefined when it is not one. */
+export function decodeCursor(cursor: string | undefined, order: Order): string | undefined {
   if (cursor === undefined) return "";
   const text = Buffer.from(cursor, "base64url").toString("utf8");
-  return CURSOR_TEXT.test(text) && encodeCursor(text) === cursor ? text : undefined;
+  const fits =
+    order === "name" ? NAME.test(text) : order === "number" ? NUMBER.test(text) : isIdOf(order, text);
+  return fits && encodeCursor(text) === cursor ? text : undefined;
+}
+
+function isIdOf(kind: IdKind, text: string): boolean {
+  return text.startsWith(`${kind}_`) && /^[0-9a-z]{26}$/.test(text.slice(kind.length + 1));
 }
 
 /** An opaque cursor for an id. */

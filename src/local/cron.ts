@@ -7,16 +7,19 @@ export interface Cron {
 
 /**
  * @param fire runs the trigger for a time; the next minute is left out while one is still running
- * @param onError is told when it failed; the next minute tries again
+ * @param onError is told when it failed, unless that was after `stop`; the next minute tries again
  */
 export function startCron(fire: (at: Date) => Promise<void>, onError: (error: unknown) => void): Cron {
   let timer: NodeJS.Timeout | undefined;
   let running = false;
+  let stopped = false;
 
   const ring = async (at: number): Promise<void> => {
     if (running) return;
     running = true;
-    await fire(new Date(at)).catch(onError);
+    await fire(new Date(at)).catch((error: unknown) => {
+      if (!stopped) onError(error);
+    });
     running = false;
   };
   // Counted anew from the clock each time, so that a machine that slept or a clock that was set comes back into step.
@@ -31,5 +34,10 @@ export function startCron(fire: (at: Date) => Promise<void>, onError: (error: un
 
   waitForMinute();
   void ring(Date.now());
-  return { stop: () => clearTimeout(timer) };
+  return {
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+    },
+  };
 }

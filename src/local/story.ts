@@ -63,7 +63,10 @@ export async function makeKeys({ screen, client }: Stage): Promise<Values> {
   const create = (body: object) =>
     client.call(createdKeySchema, "POST", "/v1/keys", { provider: "issuer", policy, ...body });
   const tell = (name: string, how: string, value: string, age: number) =>
-    screen.done(name, `${how}  ${shorten(value).padEnd(14)}  ${age} of ${MAX_AGE_DAYS} days old`);
+    screen.done(
+      name,
+      `${how}  ${shorten(value).padEnd(14)}  ${age} of ${MAX_AGE_DAYS} days old${age > MAX_AGE_DAYS ? ": overdue" : ""}`,
+    );
   const issue = async (name: string, more: object): Promise<string> => {
     const { secret } = await create({ name, destinations: [{ id: "kv" }], ...more });
     if (secret === undefined) throw new Error(`${name} came without its value`);

@@ -81,12 +81,15 @@ export function createOutbound(options: {
       });
       if (problem) return { report: report(`refused-url:${problem}`) };
       return gate.run(async () => {
+        // Not AbortSignal.timeout: its timer cannot be cleared and would keep the object in memory after the answer.
+        const abort = new AbortController();
+        const timer = setTimeout(() => abort.abort(timedOut()), CALL_TIMEOUT_MS);
         try {
           const response = await fetch(request.url, {
             method: request.method,
             headers: { "user-agent": USER_AGENT, ...request.headers },
             redirect: "manual",
-            signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+            signal: abort.signal,
             ...(request.body !== undefined && { body: request.body }),
           });
           const body = await readAtMost(response, MAX_ANSWER_BYTES);
@@ -99,6 +102,8 @@ export function createOutbound(options: {
           };
         } catch (error) {
           return { report: report(isTimeout(error) ? "timeout" : "network") };
+        } finally {
+          clearTimeout(timer);
         }
       });
     },
@@ -133,13 +138,17 @@ async function readAtMost(response: Response, limit: number): Promise<string> {
 async function withTimeout<T>(call: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new DOMException("timed out", "TimeoutError")), CALL_TIMEOUT_MS);
+    timer = setTimeout(() => reject(timedOut()), CALL_TIMEOUT_MS);
   });
   try {
     return await Promise.race([call, timeout]);
   } finally {
     clearTimeout(timer);
   }
+}
+
+function timedOut(): DOMException {
+  return new DOMException("timed out", "TimeoutError");
 }
 
 function isTimeout(error: unknown): boolean {

@@ -91,7 +91,8 @@ export function advanceRotation(
   let row = rotation;
   for (const effect of effects) row = apply(context, row, effect, next, news);
   const goesOn = lease !== null && isLive(next) && next.dueAt !== null && next.dueAt <= now;
-  row = store.rotations.update(row, {
+  row = store.rotations.update(rotation, {
+    toVersion: row.toVersion,
     step: next.step,
     state: next.state,
     attempt: next.attempt,
@@ -145,6 +146,7 @@ function factsOf(context: EngineContext, rotation: RotationRow): Facts {
   };
 }
 
+/** Returns the rotation as it will be: the caller writes it, once. */
 function apply(
   context: EngineContext,
   rotation: RotationRow,
@@ -209,7 +211,7 @@ function storeVersion(
     dueAt: null,
   });
   store.keys.update(key, { lastNumber: number });
-  return store.rotations.update(rotation, { toVersion: number });
+  return { ...rotation, toVersion: number };
 }
 
 function sendNew(context: EngineContext, rotation: RotationRow): void {

@@ -56,7 +56,9 @@ export function settleRetirement(
   const now = context.now();
   const { next, effects } = retire(version, outcome, version.promotedAt !== null, randomUnit(random), now);
   const goesOn = lease !== null && next.dueAt !== null && next.dueAt <= now;
-  let row = store.versions.update(version, {
+  const isConfirmed = outcome.kind === "seen-dead" && outcome.confirmed;
+  const row = store.versions.update(version, {
+    ...(effects.includes("bury") && { revokedAt: now, confirmed: isConfirmed, sealed: null }),
     stage: next.stage,
     serviceRevokedAt: next.serviceRevokedAt,
     attempt: next.attempt,
@@ -65,7 +67,7 @@ export function settleRetirement(
     claim: goesOn ? version.claim : version.claim + 1,
   });
   for (const effect of effects) {
-    if (effect === "bury") row = bury(context, row, outcome.kind === "seen-dead" && outcome.confirmed);
+    if (effect === "bury") bury(context, row);
     else announceStuck(context, row);
   }
   return row;
@@ -147,15 +149,14 @@ function release(context: EngineContext, delivery: DeliveryRow, patch: Partial<D
   context.store.deliveries.update(delivery, { ...patch, leaseUntil: null, claim: delivery.claim + 1 });
 }
 
-/** A version was seen dead: its value goes, its hash stays so that who still holds it is told the truth. */
-function bury(context: EngineContext, version: VersionRow, confirmed: boolean): VersionRow {
+/** A version was seen dead: its value is gone, its hash stays so that who still holds it is told the truth. */
+function bury(context: EngineContext, row: VersionRow): void {
   const { store } = context;
-  const row = store.versions.update(version, { revokedAt: context.now(), confirmed, sealed: null });
   record(context, {
     type: "key.revoked",
     actor: "rekey",
     keyId: row.keyId,
-    data: { version: row.number, reason: row.endReason, confirmed },
+    data: { version: row.number, reason: row.endReason, confirmed: row.confirmed },
   });
   const key = store.keys.get(row.keyId);
   if (key?.state === "active" && !isOfUse(context, key.id)) store.keys.update(key, { state: "revoked" });
@@ -164,7 +165,6 @@ function bury(context: EngineContext, version: VersionRow, confirmed: boolean): 
     store.keys.update(key, { state: "deleted", dueAt: null });
     record(context, { type: "key.deleted", actor: "rekey", keyId: key.id, data: { name: key.name } });
   }
-  return row;
 }
 
 function announceStuck(context: EngineContext, version: VersionRow): void {

@@ -8,6 +8,8 @@ import { type EngineContext, newMessageId, record } from "./context.ts";
 export interface Probe {
   name: string;
   result: SendResult;
+  /** Whether the answer differs from what is thought of it. One that is well is noted when it is sent something. */
+  isNews: boolean;
   /** Stores the answer, inside a transaction. */
   commit(): DestinationRow | undefined;
 }
@@ -15,7 +17,8 @@ export interface Probe {
 /** Sends one probe. It carries no secret. */
 export async function probeDestination(context: EngineContext, row: DestinationRow): Promise<Probe> {
   const result = await destinationOf(row.type).probe(destinationContext(context, row));
-  return { name: row.name, result, commit: () => noteResult(context, row, result) };
+  const isNews = row.state !== "ready" || result.kind !== "held";
+  return { name: row.name, result, isNews, commit: () => noteResult(context, row, result) };
 }
 
 /** What a destination's type sees. */

@@ -28,14 +28,17 @@ export class DueQueue {
   move(kind: DueKind, id: string, from: number | null, to: number | null): void {
     if (from === to) return;
     const lane = kind === "start" ? SCHEDULED : UNDER_WAY;
-    if (from !== null) {
-      this.#sql.all(
-        "DELETE FROM due WHERE lane = ? AND at = ? AND kind = ? AND id = ?",
-        lane,
-        from,
-        kind,
-        id,
+    const place = [lane, from, kind, id];
+    if (from !== null && to !== null) {
+      // An update counts as one row written, deleting and inserting as two.
+      const moved = this.#sql.all(
+        "UPDATE due SET at = ? WHERE lane = ? AND at = ? AND kind = ? AND id = ? RETURNING id",
+        to,
+        ...place,
       );
+      if (moved.length > 0) return;
+    } else if (from !== null) {
+      this.#sql.all("DELETE FROM due WHERE lane = ? AND at = ? AND kind = ? AND id = ?", ...place);
     }
     if (to !== null) {
       this.#sql.all("INSERT INTO due (lane, at, kind, id) VALUES (?, ?, ?, ?)", lane, to, kind, id);

@@ -87,13 +87,14 @@ export class EventTable {
       where.push("type = ?");
       params.push(filter.type);
     }
-    const rows = this.#sql.all<EventRow>(
+    const found = this.#sql.all<EventRow>(
       `SELECT * FROM event WHERE ${where.join(" AND ")} ORDER BY seq DESC LIMIT ?`,
       ...params,
-      limit,
+      limit + 1,
     );
+    const rows = found.slice(0, limit);
     const last = rows.at(-1);
-    if (last && rows.length === limit) return { rows, next: last.seq > 1 ? last.seq : null };
+    if (last && found.length > limit) return { rows, next: last.seq };
     return { rows, next: floor > 1 ? floor : null };
   }
 }

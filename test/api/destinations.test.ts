@@ -2,6 +2,7 @@ import { HttpResponse, http } from "msw";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
 import { makeKeyring, type TestKeyring } from "../support/api.ts";
+import { eventually } from "../support/eventually.ts";
 import { network } from "../support/network.ts";
 import { expectProblem, furnish, makeKey, readTables, settle, snapshot } from "./fixtures.ts";
 
@@ -74,7 +75,9 @@ describe("creating a destination", () => {
   });
 
   it("asks nobody yet", async () => {
-    await makeHook(await makeKeyring());
+    const ring = await makeKeyring();
+    await makeHook(ring);
+    await settle(ring);
   });
 
   it("refuses a name that is taken, and changes nothing", async () => {
@@ -141,7 +144,10 @@ describe("testing a destination", () => {
     await makeHook(ring);
     listen(URL_OUT, 503);
     await makeKey(ring, "billing", { destinations: [{ id: "hook" }] });
-    await ring.call("POST", "/v1/destinations/hook/test");
+    await eventually(async () => {
+      const { body } = await ring.call("GET", "/v1/deliveries");
+      expect(body.items).toMatchObject([{ state: "pending", lastCall: { status: 503 } }]);
+    });
     const seen = listen();
     await ring.call("POST", "/v1/destinations/hook/test");
     await settle(ring);

@@ -5,6 +5,10 @@ import { expect, vi } from "vitest";
 import type { FailureCode, FieldError } from "../../src/errors/catalogue.ts";
 import type { Scope } from "../../src/keyring/scopes.ts";
 import { type Answer, makeKeyring, request, type TestKeyring } from "../support/api.ts";
+import { eventually } from "../support/eventually.ts";
+
+// Each test is many requests, and a machine may be busy.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 export interface Made {
   id: string;
@@ -13,6 +17,7 @@ export interface Made {
 
 /** Makes an access key and a caller that uses it. */
 export async function makeAccessKey(ring: TestKeyring, scopes: readonly Scope[], more: object = {}) {
+  await scheduler.wait(2);
   const name = `access-${crypto.randomUUID().slice(0, 8)}`;
   const made = await ring.call<Made>("POST", "/v1/keys", {
     body: { name, provider: "access", scopes, ...more },
@@ -31,8 +36,9 @@ export function callAs(token: string) {
   ): Promise<Answer<Body>> => request<Body>(token, method, path, options);
 }
 
-/** Makes an issued key. */
+/** Makes an issued key. A moment passes first, as ids of one millisecond are in no order. */
 export async function makeKey(ring: TestKeyring, name: string, more: object = {}): Promise<Made> {
+  await scheduler.wait(2);
   const made = await ring.call<Made>("POST", "/v1/keys", { body: { name, provider: "issuer", ...more } });
   expect(made.status).toBe(201);
   return made.body;
@@ -138,15 +144,12 @@ function readable(value: unknown): unknown {
 
 /** Waits until no work of a keyring is due or under way. */
 export async function settle(ring: Pick<TestKeyring, "code">): Promise<void> {
-  await vi.waitFor(
-    async () => {
-      const { due = [] } = await readTables(ring);
-      const soon = Date.now() + 60_000;
-      const work = due.filter(
-        ({ lane, kind, at }) => lane === 0 && kind !== "idempotency" && Number(at) < soon,
-      );
-      expect(work).toEqual([]);
-    },
-    { timeout: 5_000, interval: 5 },
-  );
+  await eventually(async () => {
+    const { due = [] } = await readTables(ring);
+    const soon = Date.now() + 60_000;
+    const work = due.filter(
+      ({ lane, kind, at }) => lane === 0 && kind !== "idempotency" && Number(at) < soon,
+    );
+    expect(work).toEqual([]);
+  }, 10_000);
 }

@@ -1,5 +1,5 @@
 /** Problem documents: stable codes, the right headers, and the same shape wherever they come from. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { secureRandom } from "../../src/crypto/random.ts";
 import { CATALOGUE } from "../../src/errors/catalogue.ts";
 import { formatToken, newCode, newPublicId } from "../../src/issuer/token.ts";
@@ -106,6 +106,8 @@ describe("what is answered", () => {
         body: { name: "gate", provider: "access", scopes: ["keys:read"] },
       })
     ).body;
+    // The clock stands still, so that what may be asked does not grow meanwhile.
+    vi.useFakeTimers({ toFake: ["Date"] });
     const answers = await Promise.all(
       Array.from({ length: 80 }, () => request(unknownKey(), "GET", "/v1/keys")),
     );
@@ -117,6 +119,7 @@ describe("what is answered", () => {
       expect(answer.headers.get("retry-after")).toBe("1");
     }
     expect((await request(secret, "GET", "/v1/keys")).status).toBe(200);
+    vi.useRealTimers();
   });
 });
 

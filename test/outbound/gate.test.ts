@@ -35,6 +35,28 @@ describe("a gate", () => {
     expect(started).toEqual([0, 1, 2, 3, 4]);
   });
 
+  it("lets nobody past who comes when a place has just been given on", async () => {
+    const gate = new Gate(1);
+    const [first, second, third] = [deferred(), deferred(), deferred()];
+    const started: number[] = [];
+    const enter = (task: { promise: Promise<void> }, index: number) =>
+      gate.run(async () => {
+        started.push(index);
+        await task.promise;
+      });
+    const runs = [enter(first, 0), enter(second, 1)];
+    first.resolve();
+    await turn();
+    runs.push(enter(third, 2));
+    await turn();
+    expect(started).toEqual([0, 1]);
+    second.resolve();
+    await turn();
+    expect(started).toEqual([0, 1, 2]);
+    third.resolve();
+    await Promise.all(runs);
+  });
+
   it("gives a failed task's place to the next, and never more places than it has", async () => {
     const gate = new Gate(1);
     const failing = gate.run(async () => {

@@ -28,6 +28,7 @@ export class Receiver {
   readonly name: string;
   readonly url: string;
   readonly messages: Message[] = [];
+  readonly #accepted: Message[] = [];
   #answer: Answerer = accept;
 
   constructor(name: string, journal: string[], url = `https://hooks.acme.dev/${name}`) {
@@ -49,7 +50,9 @@ export class Receiver {
         };
         this.messages.push(message);
         journal.push(`${name}: ${describe(message)}`);
-        return this.#answer(message);
+        const response = await this.#answer(message);
+        if (response.ok) this.#accepted.push(message);
+        return response;
       }),
     );
   }
@@ -69,8 +72,14 @@ export class Receiver {
 
   /** The value it holds: what came with the highest revision that it accepted. */
   get secret(): string | undefined {
-    return this.deliveries.toSorted((a, b) => (a.data.revision ?? 0) - (b.data.revision ?? 0)).at(-1)?.data
-      .fields?.secret;
+    return this.secretSince(0);
+  }
+
+  /** The same, of what it accepted from a time on (milliseconds since the epoch). */
+  secretSince(time: number): string | undefined {
+    const kept = this.#accepted.filter(({ type, at }) => type !== "ping" && at >= time);
+    return kept.toSorted((a, b) => (a.data.revision ?? 0) - (b.data.revision ?? 0)).at(-1)?.data.fields
+      ?.secret;
   }
 
   answer(answerer: Answerer): void {
@@ -84,6 +93,14 @@ export class Receiver {
   /** Answers everything with this status. */
   fail(status: number, headers: Record<string, string> = {}): void {
     this.#answer = () => new HttpResponse(null, { status, headers });
+  }
+
+  /** Takes everything, but its answers get lost on the way. */
+  loseAnswers(): void {
+    this.#answer = (message) => {
+      this.#accepted.push(message);
+      return Response.error();
+    };
   }
 
   /** Answers pings, refuses every delivery that `refused` picks. */

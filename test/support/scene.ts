@@ -37,6 +37,8 @@ afterEach(async () => {
   await reset();
 });
 
+const putInKv = env.KEYS.put.bind(env.KEYS);
+
 /** Runs the Worker's cron trigger, as the platform would at this time. */
 export async function cron(scheduledTime = Date.now()): Promise<void> {
   await worker.scheduled(createScheduledController({ scheduledTime, cron: "*/5 * * * *" }), env);
@@ -60,11 +62,10 @@ export class Scene {
     this.keyring = keyring;
     this.name = keyring.name;
     this.code = keyring.code;
-    const put = env.KEYS.put.bind(env.KEYS);
     vi.spyOn(env.KEYS, "put").mockImplementation(async (name, value) => {
       this.journal.push(`KEYS: put ${name.replace(`${this.name}/`, "")}`);
       if (this.kvIsDown) throw new Error("KV PUT failed: 503");
-      await put(name, value as string);
+      await putInKv(name, value as string);
     });
   }
 

@@ -83,7 +83,7 @@ export function listDestinations(
   { store }: EngineContext,
   page: PageRequest,
 ): Result<Page<DestinationView>, Failure> {
-  const after = decodeCursor(page.cursor);
+  const after = decodeCursor(page.cursor, "dst");
   if (after === undefined) return err(badCursor());
   const rows = store.destinations.list(after, page.limit + 1);
   return ok(pageOf(rows, page.limit, (row) => viewDestination(store, row)));
@@ -175,7 +175,7 @@ export function listDeliveries(
   idOrName: string | undefined,
   page: PageRequest,
 ): Result<Page<DeliveryView>, Failure> {
-  const before = decodeCursor(page.cursor);
+  const before = decodeCursor(page.cursor, "dlv");
   if (before === undefined) return err(badCursor());
   const key = idOrName === undefined ? undefined : store.keys.find(idOrName);
   if (idOrName !== undefined && !key) return err(keyNotFound());

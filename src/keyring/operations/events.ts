@@ -17,8 +17,8 @@ export function listEvents(
   query: EventQuery,
   page: PageRequest,
 ): Result<Page<EventView>, Failure> {
-  const before = decodeCursor(page.cursor);
-  if (before === undefined || !/^\d*$/.test(before)) return err(badCursor());
+  const before = decodeCursor(page.cursor, "number");
+  if (before === undefined) return err(badCursor());
   const keyId = query.key === undefined ? undefined : (store.keys.find(query.key)?.id ?? query.key);
   const { rows, next } = store.events.page(
     { keyId, type: query.type },

@@ -138,7 +138,7 @@ export function listKeys(
   filter: KeyFilter,
   page: PageRequest,
 ): Result<Page<KeySummaryView>, Failure> {
-  const after = decodeCursor(page.cursor);
+  const after = decodeCursor(page.cursor, "key");
   if (after === undefined) return err(badCursor());
   return ok(
     pageOf(store.keys.list(filter, after, page.limit + 1), page.limit, (row) => summarizeKey(store, row)),

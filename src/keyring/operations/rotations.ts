@@ -84,7 +84,7 @@ export function listRotations(
   idOrName: string | undefined,
   page: PageRequest,
 ): Result<Page<RotationView>, Failure> {
-  const before = decodeCursor(page.cursor);
+  const before = decodeCursor(page.cursor, "rot");
   if (before === undefined) return err(badCursor());
   const key = idOrName === undefined ? undefined : store.keys.find(idOrName);
   if (idOrName !== undefined && !key) return err(keyNotFound());

@@ -31,6 +31,8 @@ export const preflight: Step = async (context, rotation) => {
       ? { kind: "preflight-red", problem, retryAfterMs: Math.max(0, ...waits) }
       : { kind: "preflight-green" },
     report: red?.result.report,
-    ...(probes.length > 0 && { alsoCommit: () => probes.forEach((probe) => void probe.commit()) }),
+    ...(probes.some((probe) => probe.isNews) && {
+      alsoCommit: () => probes.forEach((probe) => void probe.commit()),
+    }),
   };
 };

@@ -1,0 +1,151 @@
+/** The contract: a whole OpenAPI 3.1 document, and what is answered fits it. */
+import { beforeAll, describe, expect, it } from "vitest";
+import { SCOPES } from "../../src/keyring/scopes.ts";
+import { request } from "../support/api.ts";
+import { findMisfits, type Schema } from "./conform.ts";
+import { furnish, makeAccessKey } from "./fixtures.ts";
+import { ROUTES } from "./routes.ts";
+
+interface Operation {
+  summary?: string;
+  tags?: string[];
+  security?: unknown;
+  parameters?: { name: string; in: string; required?: boolean; schema: Schema }[];
+  requestBody?: { required: boolean; content: Record<string, { schema: Schema }> };
+  responses: Record<string, { description: string; content?: Record<string, { schema: Schema }> }>;
+}
+
+interface Contract {
+  openapi: string;
+  info: { title: string; version: string };
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, Schema>; securitySchemes: Record<string, Schema> };
+}
+
+let contract: Contract;
+beforeAll(async () => {
+  const answer = await request<Contract>(null, "GET", "/openapi.json");
+  expect(answer.status).toBe(200);
+  expect(answer.headers.get("content-type")).toContain("application/json");
+  contract = answer.body;
+});
+
+function operationOf(method: string, pattern: string): Operation {
+  const operation = contract.paths[pattern]?.[method.toLowerCase()];
+  if (!operation) throw new Error(`${method} ${pattern} is not documented`);
+  return operation;
+}
+
+describe("the document", () => {
+  it("is OpenAPI 3.1 with a title, a version and one way to authenticate", () => {
+    expect(contract.openapi).toMatch(/^3\.1\.\d+$/);
+    expect(contract.info).toMatchObject({
+      title: "Rekey",
+      version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
+    });
+    expect(contract.components.securitySchemes).toMatchObject({ bearer: { type: "http", scheme: "bearer" } });
+  });
+
+  it("has no reference that leads nowhere", () => {
+    const references = [...JSON.stringify(contract).matchAll(/"\$ref":"([^"]+)"/g)].map(
+      ([, target]) => target,
+    );
+    expect(references.length).toBeGreaterThan(20);
+    for (const target of new Set(references)) {
+      const name = String(target).replace("#/components/schemas/", "");
+      expect(Object.keys(contract.components.schemas)).toContain(name);
+    }
+  });
+});
+
+describe.each(ROUTES)("$method $path in the document", ({ method, pattern, path, status, body }) => {
+  it("has a summary, its credential, its parameters, its answer and the problem it may answer instead", () => {
+    const { summary, tags, security, parameters = [], responses } = operationOf(method, pattern);
+    expect(summary).toMatch(/^[A-Z].*[^.]$/);
+    expect(tags).toHaveLength(1);
+    expect(security).toEqual([{ bearer: [] }]);
+    const inPath = [...pattern.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+    const documented = parameters.filter((parameter) => parameter.in === "path");
+    expect(documented.map(({ name }) => name)).toEqual(inPath);
+    expect(documented.every(({ required }) => required)).toBe(true);
+    const inQuery = parameters.filter((parameter) => parameter.in === "query").map(({ name }) => name);
+    for (const name of new URLSearchParams(path.split("?")[1]).keys()) expect(inQuery).toContain(name);
+    expect(responses[String(status)]?.description).toMatch(/\S/);
+    expect(responses.default?.content).toEqual({
+      "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } },
+    });
+  });
+
+  it("has its body, to which nothing can be added", () => {
+    const { requestBody } = operationOf(method, pattern);
+    expect(requestBody !== undefined).toBe(body !== undefined);
+    if (!requestBody) return;
+    const schema = requestBody.content["application/json"]?.schema ?? {};
+    expect(findMisfits(contract.components.schemas, schema, body)).toEqual([]);
+    expect(findMisfits(contract.components.schemas, schema, { ...body, more: 1 })).not.toEqual([]);
+  });
+
+  it("fits what is answered", async () => {
+    const ring = await furnish();
+    const answer = await ring.call(method, path.replace("{rotation}", ring.rotation), { body });
+    expect(answer.status).toBe(status);
+    const { content } = operationOf(method, pattern).responses[String(status)] ?? {};
+    if (status === 204) {
+      expect(content).toBeUndefined();
+      expect(answer.body).toBeNull();
+      return;
+    }
+    const schema = content?.["application/json"]?.schema ?? {};
+    expect(schema).not.toEqual({});
+    expect(findMisfits(contract.components.schemas, schema, answer.body)).toEqual([]);
+    expect(answer.headers.get("content-type")).toContain("application/json");
+  });
+});
+
+describe("the POST routes that make or change something", () => {
+  it.each(["/v1/keyrings", "/v1/keys", "/v1/keys/{key}/rotate", "/v1/keys/{key}/revoke", "/v1/destinations"])(
+    "%s takes an Idempotency-Key, which nobody must send",
+    (pattern) => {
+      const { parameters = [] } = operationOf("POST", pattern);
+      const header = parameters.find((parameter) => parameter.in === "header");
+      expect(header).toMatchObject({ name: "idempotency-key", required: false });
+    },
+  );
+});
+
+describe("the problem of the document", () => {
+  it("fits every kind of problem", async () => {
+    const ring = await furnish();
+    const { call } = await makeAccessKey(ring, ["keys:write"]);
+    const problems = [
+      await call("GET", "/v1/keys"),
+      await call("POST", "/v1/keys", { body: {} }),
+      await call("POST", "/v1/keys", { body: { name: "x", provider: "access", scopes: SCOPES } }),
+      await ring.call("DELETE", "/v1/destinations/store"),
+      await ring.call("POST", "/v1/keys", { body: { name: "billing", provider: "issuer" } }),
+      await ring.call("GET", "/v1/keys/nothing"),
+    ];
+    const schema = contract.components.schemas.Problem ?? {};
+    for (const answer of problems) {
+      expect(answer.status).toBeGreaterThanOrEqual(400);
+      expect(findMisfits(contract.components.schemas, schema, answer.body)).toEqual([]);
+    }
+  });
+});
+
+describe("comparing with the contract", () => {
+  const schemas = { Thing: { type: "object", properties: { a: { type: "integer" } }, required: ["a"] } };
+  const ref = { $ref: "#/components/schemas/Thing" };
+
+  it.each([
+    [{ a: 1 }, 0],
+    [{}, 1],
+    [{ a: "1" }, 1],
+    [{ a: 1.5 }, 1],
+    [{ a: 1, b: 2 }, 1],
+    [[], 1],
+    [null, 1],
+  ])("finds what is wrong with %j", (value, misfits) => {
+    expect(findMisfits(schemas, ref, value)).toHaveLength(misfits);
+  });
+});
