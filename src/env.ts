@@ -20,7 +20,7 @@ const variables = z.object({
   MASTER_KEYS: z
     .string({
       error:
-        "MASTER_KEYS is not set; make one with `echo k1:$(openssl rand -base64 32) | npx wrangler secret put MASTER_KEYS`",
+        "MASTER_KEYS is not set; make one with `echo k1:$(openssl rand -base64 32) | tee /dev/tty | npx wrangler secret put MASTER_KEYS` and keep a copy",
     })
     .transform((text, check) => {
       const keys = parseMasterKeys(text);
@@ -34,7 +34,7 @@ const variables = z.object({
   ROOT_TOKEN: z
     .string({
       error:
-        "ROOT_TOKEN is not set; make one with `openssl rand -hex 32 | npx wrangler secret put ROOT_TOKEN`",
+        "ROOT_TOKEN is not set; make one with `openssl rand -hex 32 | tee /dev/tty | npx wrangler secret put ROOT_TOKEN` and keep a copy",
     })
     .transform((text) => text.split(",").map((token) => token.trim()))
     .refine((tokens) => tokens.every((token) => token.length >= MIN_ROOT_TOKEN_LENGTH), {
