@@ -16,6 +16,7 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: ["test/local/**", "test/sim/**"],
           setupFiles: ["test/support/network.ts"],
+          testTimeout: 30_000,
         },
       },
       {

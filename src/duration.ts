@@ -25,3 +25,8 @@ export const durationSchema = z.string().refine(isDuration, {
   message: "must be a duration such as 30d, 24h, 15m, 10s or 0 (at most ten years)",
   abort: true,
 });
+
+/** A duration that is not 0, for periods that would otherwise end as they begin. */
+export const periodSchema = durationSchema.refine((text) => text !== "0", {
+  message: "must be longer than 0",
+});

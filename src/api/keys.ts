@@ -29,7 +29,10 @@ const destinationLinkSchema = z.strictObject({
     .boolean()
     .default(true)
     .openapi({ description: "A rotation waits until it holds the new value." }),
-  mustAcknowledge: z.boolean().default(false),
+  mustAcknowledge: z
+    .literal(false)
+    .default(false)
+    .openapi({ description: "Deliveries cannot be acknowledged yet." }),
   as: nameSchema.optional().openapi({ description: "The key's name there. Default: its name here." }),
 });
 

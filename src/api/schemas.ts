@@ -1,6 +1,6 @@
 /** What several resources share on the wire. One schema validates and documents. */
 import { z } from "@hono/zod-openapi";
-import { durationSchema } from "../duration.ts";
+import { durationSchema, periodSchema } from "../duration.ts";
 import { problemSchema } from "./problem.ts";
 
 export const nameSchema = z
@@ -12,7 +12,7 @@ export const nameSchema = z
 
 export const policySchema = z
   .strictObject({
-    maxAge: durationSchema
+    maxAge: periodSchema
       .optional()
       .openapi({ example: "30d", description: "Rotate when the current version is this old." }),
     jitter: durationSchema

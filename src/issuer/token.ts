@@ -8,15 +8,15 @@ import { encodeBase62, randomBase62 } from "../crypto/base62.ts";
 import type { Random } from "../crypto/random.ts";
 
 export const DEFAULT_PREFIX = "rekey";
-export const CODE_DIGITS = 8;
-export const PUBLIC_ID_DIGITS = 17;
+const CODE_DIGITS = 8;
+const PUBLIC_ID_DIGITS = 17;
 const SECRET_DIGITS = 43;
 const SECRET_BYTES = 32;
 const CHECKSUM_DIGITS = 6;
 const MAX_PREFIX_LENGTH = 40;
 
 /** A prefix of a person's choice: letters and digits in parts joined by underscores (`sk_live`). */
-export const PREFIX_PATTERN = /^[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*$/;
+const PREFIX_PATTERN = /^[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*$/;
 
 /** Matches any issued key; the README gives it for secret scanners. */
 export const TOKEN_PATTERN = /[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*_[0-9A-Za-z]{74}/;

@@ -9,7 +9,7 @@ const problemSchema = z.object({
   errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
 });
 
-export const versionSchema = z.object({
+const versionSchema = z.object({
   number: z.int(),
   stage: z.string(),
   hint: z.string(),
@@ -46,7 +46,7 @@ export const rotationSchema = z.object({
   toVersion: z.int().nullable(),
   deliveries: z.array(z.object({ destination: z.string(), state: z.string() })),
 });
-export const rotationPageSchema = z.object({ items: z.array(rotationSchema) });
+const rotationPageSchema = z.object({ items: z.array(rotationSchema) });
 export const keyringPageSchema = z.object({
   items: z.array(z.object({ nextRotationAt: z.string().nullable() })),
 });
@@ -59,17 +59,6 @@ export type Verdict = z.infer<typeof verdictSchema>;
 /** Longer than any request may wait for a rotation. */
 const ANSWER_WITHIN_MS = 40_000;
 
-export class ApiError extends Error {
-  readonly status: number;
-  readonly code: string;
-
-  constructor(status: number, code: string, message: string) {
-    super(message);
-    this.status = status;
-    this.code = code;
-  }
-}
-
 export class Client {
   readonly #origin: string;
   readonly #token: string;
@@ -81,7 +70,7 @@ export class Client {
 
   /**
    * Sends one request and parses its answer.
-   * @throws ApiError for a problem; it names no value that was sent
+   * @throws for a problem, with what it says; no value that was sent is named
    */
   async call<Schema extends z.ZodType>(
     answer: Schema,
@@ -101,14 +90,11 @@ export class Client {
     const text = await response.text();
     if (response.ok) return answer.parse(JSON.parse(text));
     const { success, data } = problemSchema.safeParse(readJson(text));
-    if (!success) throw new ApiError(response.status, "", `${method} ${path} answered ${response.status}`);
+    const answered = `${method} ${path} answered ${response.status}`;
+    if (!success) throw new Error(answered);
     const fields = data.errors?.map((error) => `${error.path} ${error.message}`) ?? [];
     const why = [data.title, data.detail, ...fields].filter((part) => part !== undefined).join("; ");
-    throw new ApiError(
-      response.status,
-      data.code,
-      `${method} ${path} answered ${response.status} ${data.code}: ${why}. ${data.remedy}`,
-    );
+    throw new Error(`${answered} ${data.code}: ${why}. ${data.remedy}`);
   }
 
   key(name: string): Promise<Key> {

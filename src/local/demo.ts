@@ -23,12 +23,22 @@ const MAX_SECONDS = 60;
 /** What a shell reports for a command that Ctrl-C ended. */
 const STOPPED = 130;
 
+const { stay } = readArguments();
 const screen = new Screen();
 const stop = listenForStop();
 const path = mkdtempSync(join(tmpdir(), `rekey-demo-${process.pid}-`));
 const rootToken = randomBytes(32).toString("hex");
 let receiver: Receiver | undefined;
 let worker: LocalWorker | undefined;
+
+function readArguments(): { stay: boolean } {
+  try {
+    return parseArgs({ options: { stay: { type: "boolean", default: false } } }).values;
+  } catch {
+    console.error("usage: npm run demo [-- --stay]");
+    process.exit(2);
+  }
+}
 
 interface Played {
   origin: string;
@@ -128,9 +138,8 @@ async function cleanUp(): Promise<void> {
 
 let exitCode = 0;
 try {
-  const { values } = parseArgs({ options: { stay: { type: "boolean", default: false } } });
   const played = await Promise.race([play(), failLate()]);
-  if (values.stay) await stayOn(played);
+  if (stay) await stayOn(played);
 } catch (error) {
   exitCode = stop.asked ? STOPPED : 1;
   if (stop.asked) screen.lines("\n  Stopped.");

@@ -19,6 +19,10 @@ export function settleDelivery(context: EngineContext, delivery: DeliveryRow, se
     release(context, delivery, { state: "superseded", dueAt: null });
     return;
   }
+  if (sent.kind === "disabled") {
+    release(context, delivery, { state: "failing", dueAt: null });
+    return;
+  }
   const { to, result } = sent;
   const destination = noteResult(context, to, result);
   if (destination && destination.revision !== to.revision) {

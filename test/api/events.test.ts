@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { secureRandom } from "../../src/crypto/random.ts";
 import { EVENT_TYPES } from "../../src/events/catalogue.ts";
 import { appendEvent } from "../../src/events/chain.ts";
+import { EventTable } from "../../src/store/events.ts";
 import { durableObjectSql } from "../../src/store/sql.ts";
 import { Store } from "../../src/store/store.ts";
 import { makeKeyring, ROOT, type TestKeyring } from "../support/api.ts";
@@ -157,6 +158,23 @@ describe("the chain of the history", () => {
     const ring = await furnish();
     await change(ring, query);
     expect(await verify(ring)).toEqual({ ok: false, count: brokenAt - 1, brokenAt });
+  });
+
+  it("breaks at a number that was left out, even with every hash computed anew", async () => {
+    class Skipping extends EventTable {
+      override head() {
+        const head = super.head();
+        return head && { ...head, seq: head.seq + 1 };
+      }
+    }
+    const ring = await furnish();
+    const [newest] = await list(ring, "?limit=1");
+    await runInDurableObject(objectOf(ring), (_, { storage }) => {
+      const events = new Skipping(durableObjectSql(storage));
+      appendEvent(events, { type: "key.updated", actor: "root" }, Date.now(), secureRandom);
+    });
+    const count = newest?.seq ?? 0;
+    expect(await verify(ring)).toEqual({ ok: false, count, brokenAt: count + 1 });
   });
 });
 

@@ -74,6 +74,22 @@ describe("changing a key", () => {
     expect(await verdictOf(ring, (await env.KEYS.get(`${ring.name}/hashed`)) ?? "")).toBe("valid");
   });
 
+  it("and rotating it at once goes by the pause as it is changed", async () => {
+    const ring = await furnish();
+    const patch = (paused: boolean) =>
+      ring.call("PATCH", "/v1/keys/billing?rotate=true", { body: { paused } });
+    const before = await snapshot(ring);
+    expectProblem(await patch(true), 409, "key-paused");
+    expect(await snapshot(ring)).toEqual(before);
+    await ring.call("PATCH", "/v1/keys/billing", { body: { paused: true } });
+    expect((await patch(false)).status).toBe(200);
+    await settle(ring);
+    expect((await ring.call("GET", "/v1/keys/billing")).body).toMatchObject({
+      currentVersion: 3,
+      paused: false,
+    });
+  });
+
   it("is refused once the key is deleted", async () => {
     const ring = await furnish();
     await ring.call("DELETE", "/v1/keys/billing");

@@ -2,7 +2,6 @@
 import { HttpResponse, http } from "msw";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
-import { pass } from "../support/clock.ts";
 import { quiet, runUntil } from "../support/inside.ts";
 import { network } from "../support/network.ts";
 import { type Hook, makeScene, type Scene } from "../support/scene.ts";
@@ -259,15 +258,31 @@ describe("a receiver that answers 410", () => {
     expect(await scene.destination("hook")).toMatchObject({ state: "ready" });
   });
 
-  it("blocks a rotation that needs it, which says so", async () => {
+  it("blocks a rotation that needs it, which says so and does not ask it again", async () => {
     const { scene, hook } = await makeRefused((hook) => hook.fail(410));
-    pass("10m");
     const { id } = await scene.rotate();
-    await quiet(scene);
+    await runUntil(scene, Date.now() + HOUR);
     expect(await scene.rotation(id)).toMatchObject({
       state: "blocked",
-      problem: "hook: hooks.acme.dev answered 410",
+      problem: "hook: disabled, as it answered 410 Gone; test it or change it",
     });
-    expect(hook.versions).toEqual([1]);
+    expect(hook.messages).toHaveLength(2);
+
+    hook.up();
+    await scene.must("POST", "/v1/destinations/hook/test");
+    await runUntil(scene, Date.now() + 2 * HOUR + 12 * MINUTE);
+    expect(await scene.rotation(id)).toMatchObject({ state: "succeeded" });
+    expect(hook.versions).toEqual([1, 1, 2]);
+  });
+
+  it("is not asked for another key either", async () => {
+    const { scene, hook } = await makeRefused((hook) => hook.fail(410));
+    await scene.key({ name: "other", destinations: [{ id: "hook", required: false }] });
+    await scene.rotate("other");
+    await quiet(scene);
+    expect(hook.messages).toHaveLength(2);
+    const states = (await scene.deliveries("other")).map(({ state }) => state);
+    expect(states.toSorted()).toEqual(["failing", "superseded"]);
+    expect(await scene.stages("other")).toEqual(["previous", "current"]);
   });
 });

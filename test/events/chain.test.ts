@@ -1,5 +1,6 @@
 /** The history has no gaps, and its hashes show what somebody changed in it. */
 import { beforeEach, describe, expect, it } from "vitest";
+import { sha256 } from "../../src/crypto/hash.ts";
 import { secureRandom } from "../../src/crypto/random.ts";
 import { appendEvent, verifyChain } from "../../src/events/chain.ts";
 import { pass } from "../support/clock.ts";
@@ -60,6 +61,18 @@ describe("the hash chain", () => {
     ["hash", "UPDATE event SET hash = zeroblob(32) WHERE seq = 3"],
   ])("breaks where an event's %s was changed", async (_, edit) => {
     expect(await verifyAfter(edit)).toEqual({ ok: false, count: 2, brokenAt: 3 });
+  });
+
+  it("breaks at the event after one that was changed together with its own hash", async () => {
+    const report = await inside(scene, (store, { storage }) => {
+      const [previous, row] = store.events.after(1, 2);
+      if (!previous || !row) throw new Error("too short a history");
+      const forged = JSON.stringify([row.seq, row.id, row.type, row.at, "mallory", row.keyId, row.data]);
+      const hash = sha256(Buffer.concat([previous.hash, Buffer.from(forged)]));
+      storage.sql.exec("UPDATE event SET actor = 'mallory', hash = ? WHERE seq = ?", hash, row.seq);
+      return verifyChain(store.events);
+    });
+    expect(report).toEqual({ ok: false, count: 3, brokenAt: 4 });
   });
 
   it("breaks where an event was dropped, the first included", async () => {

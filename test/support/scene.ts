@@ -1,7 +1,7 @@
 /** A keyring with destinations and keys in it, and one journal of every call that it makes to the outside. */
 import { createScheduledController, reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterEach, vi } from "vitest";
+import { afterEach, beforeEach, expect, type MockInstance, vi } from "vitest";
 import worker from "../../src/index.ts";
 import type {
   DeliveryView,
@@ -31,7 +31,15 @@ export interface Hook extends Receiver {
   signingSecret: string;
 }
 
+let errors: MockInstance;
+
+beforeEach(() => {
+  errors = vi.spyOn(console, "error");
+});
+
 afterEach(async () => {
+  // A step that threw is a bug that the engine would try again and again, and no test might see it.
+  expect(errors.mock.calls).toEqual([]);
   vi.restoreAllMocks();
   // The registry and KV are shared between the tests of a file: nothing of one test may come due in the next.
   await reset();

@@ -173,7 +173,8 @@ export function patchKey(
   const receivers = links?.value.length ?? store.destinations.linksOfKey(key.id).length;
   if (policy.maxAge !== undefined && receivers === 0) return err({ code: "invalid", errors: [NO_RECEIVER] });
   if (rotate) {
-    const refusal = requireScope(caller, "keys:rotate") ?? findRotationRefusal(context, key);
+    const asChanged = { ...key, paused: input.paused ?? key.paused };
+    const refusal = requireScope(caller, "keys:rotate") ?? findRotationRefusal(context, asChanged);
     if (refusal) return err(refusal);
   }
   if (links) {

@@ -13,6 +13,8 @@ export type DeliverResult =
   | { kind: "sent"; to: DestinationRow; result: SendResult }
   /** Nothing sent yet: it was asked first whether it answers. */
   | { kind: "probed"; to: DestinationRow; result: SendResult }
+  /** Nothing sent: it told us to stop, so nobody asks it until a person tests or changes it. */
+  | { kind: "disabled" }
   /** Nothing to send, or nobody to send it to. */
   | { kind: "moot" };
 
@@ -27,6 +29,7 @@ export async function deliver(context: EngineContext, delivery: DeliveryRow): Pr
   const version = store.versions.get(delivery.versionId);
   const fields = version && openFields(context, version);
   if (!row || !version || !fields) return { kind: "moot" };
+  if (row.state === "disabled") return { kind: "disabled" };
   const type = destinationOf(row.type);
   if (!mayReceive(row)) {
     return { kind: "probed", to: row, result: await type.probe(destinationContext(context, row)) };

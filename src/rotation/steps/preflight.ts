@@ -12,12 +12,19 @@ export const preflight: Step = async (context, rotation) => {
   if (!key) return { outcome: { kind: "stopped", problem: "the key is gone" } };
 
   const service = await context.providerOf(key.provider).preflight(providerContext(context, key));
-  const stale = store.destinations
+  const required = store.destinations
     .linksOfKey(key.id)
     .filter((link) => link.required)
     .map((link) => store.destinations.get(link.destinationId))
-    .filter((row) => row !== undefined)
-    .filter((row) => row.state !== "ready" || (row.provenAt ?? 0) < context.now() - PROOF_LASTS_MS);
+    .filter((row) => row !== undefined);
+  const disabled = required.find((row) => row.state === "disabled");
+  if (disabled) {
+    const problem = `${disabled.name}: disabled, as it answered 410 Gone; test it or change it`;
+    return { outcome: { kind: "preflight-red", problem } };
+  }
+  const stale = required.filter(
+    (row) => row.state !== "ready" || (row.provenAt ?? 0) < context.now() - PROOF_LASTS_MS,
+  );
   const probes = await Promise.all(stale.map((row) => probeDestination(context, row)));
 
   const red = probes.find((probe) => probe.result.kind !== "held");
