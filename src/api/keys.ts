@@ -81,12 +81,12 @@ const patchKeySchema = z
 const versionSchema = z
   .object({
     number: z.int(),
-    stage: z.enum(["pending", "current", "previous", "revoking", "revoked", "discarded"]),
+    stage: z.enum(["pending", "current", "previous", "revoking", "revoked", "discarded", "lost"]),
     hint: z.string().openapi({ description: "The last four characters." }),
     issuedAt: timeOutSchema,
     promotedAt: optionalTimeOutSchema,
     graceEndsAt: optionalTimeOutSchema,
-    endReason: z.enum(["rotated", "revoked", "deleted", "discarded"]).nullable(),
+    endReason: z.enum(["rotated", "revoked", "deleted", "discarded", "lost"]).nullable(),
     revokedAt: optionalTimeOutSchema,
     confirmed: z.boolean().openapi({ description: "It was seen to be refused." }),
     nextTryAt: optionalTimeOutSchema,
@@ -106,7 +106,7 @@ const keySummarySchema = z
     labels: z.record(z.string(), z.string()),
     policy: policySchema,
     paused: z.boolean(),
-    state: z.enum(["active", "revoked", "deleting", "deleted"]),
+    state: z.enum(["active", "lost", "revoked", "deleting", "deleted"]),
     revision: z.int(),
     currentVersion: z.int().nullable(),
     cooldownUntil: optionalTimeOutSchema,
@@ -142,7 +142,7 @@ const create = createRoute({
 });
 
 const listQuerySchema = pageQuerySchema.extend({
-  status: z.enum(["active", "revoked", "deleting", "deleted"]).optional(),
+  status: z.enum(["active", "lost", "revoked", "deleting", "deleted"]).optional(),
   provider: z.string().max(64).optional(),
   label: z
     .string()

@@ -128,6 +128,21 @@ export const CATALOGUE = {
     remedy:
       "Repeat the call with ?rotate=true: it sets the destinations and starts a rotation whose new value they receive.",
   },
+  "forward-only": {
+    status: 409,
+    title: "This rotation can only go forward",
+    remedy: "The service ends the old value by itself, so there is nothing to go back to. Retry it instead.",
+  },
+  "rotation-ended": {
+    status: 409,
+    title: "The rotation is over",
+    remedy: "Start a new one.",
+  },
+  "not-revoking": {
+    status: 409,
+    title: "The version is not being revoked",
+    remedy: "Only a revocation that does not succeed can be given up.",
+  },
   "version-dead": {
     status: 409,
     title: "The version is already revoked",

@@ -18,6 +18,7 @@ export function judge(
     case "revoking":
     case "revoked":
     case "discarded":
+    case "lost":
       return version.endReason === "rotated" ? "grace-ended" : "revoked";
     case "previous":
       if (version.graceEndsAt !== null && now >= version.graceEndsAt) return "grace-ended";

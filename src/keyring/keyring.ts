@@ -14,6 +14,7 @@ import { createOutbound } from "../outbound/port.ts";
 import { providerOf } from "../providers/registry.ts";
 import { registryOf } from "../registry/stub.ts";
 import { err, ok, type Result } from "../result.ts";
+import { createClock } from "../rotation/clock.ts";
 import { type EngineContext, record } from "../rotation/context.ts";
 import { Engine } from "../rotation/engine.ts";
 import { probeDestination } from "../rotation/probe.ts";
@@ -390,7 +391,7 @@ export class Keyring extends DurableObject<Env> {
       const detail = `MASTER_KEYS no longer holds "${wrapped.masterKeyId}", which this keyring was sealed with; add it back`;
       return err({ code: "not-configured", detail });
     }
-    const now = () => Date.now();
+    const now = createClock(() => Date.now(), store.events.lastAt());
     const context: EngineContext = {
       store,
       identity,

@@ -4,8 +4,12 @@
  */
 import type { Provider } from "./provider.ts";
 
-const own: Pick<Provider, "overlap" | "verifiedHere" | "preflight" | "mint" | "test" | "revoke"> = {
+const own = {
   overlap: "ours",
+  local: true,
+  timeoutMs: 0,
+  propagationMs: 0,
+  repeatsMint: false,
   verifiedHere: true,
   async preflight() {
     return { kind: "green" };
@@ -14,7 +18,7 @@ const own: Pick<Provider, "overlap" | "verifiedHere" | "preflight" | "mint" | "t
     const { secret, reference } = issuer.issue(prefix);
     return { kind: "minted", fields: { secret }, reference };
   },
-  async test({ issuer }, reference) {
+  async test({ issuer }, { reference }) {
     return issuer.accepts(reference)
       ? { kind: "valid" }
       : { kind: "rejected", problem: "verification refuses it" };
@@ -22,7 +26,7 @@ const own: Pick<Provider, "overlap" | "verifiedHere" | "preflight" | "mint" | "t
   async revoke() {
     return { kind: "revoked" };
   },
-};
+} satisfies Partial<Provider>;
 
 /** Keys for a team's own customers. */
 export const issuer: Provider = {

@@ -1,29 +1,55 @@
 /**
  * What a service that issues keys must be able to do. A provider knows nothing of order, retries or the database: each method
- * is one call whose result is a value. Differences between services are data here, never an `if` elsewhere.
+ * is one call whose result is a value. Differences between services are data and optional methods here, never an `if` elsewhere.
  */
+import type { CallReport } from "../store/work-table.ts";
 
 /** The value of a key: `secret` is tested and fingerprinted; some services have more fields. */
 export type Fields = { secret: string } & Record<string, string>;
 
+/** Every result may say how its call went. */
+interface Reported {
+  report?: CallReport;
+}
+
+/** Not now: with how long to wait, when the service said so. */
+interface Later extends Reported {
+  problem: string;
+  /** Milliseconds. */
+  retryAfterMs?: number;
+}
+
 export type MintResult =
-  /** `reference` is how the service names the new credential. */
-  | { kind: "minted"; fields: Fields; reference: string }
-  | { kind: "refused"; problem: string }
+  | (Reported & {
+      kind: "minted";
+      fields: Fields;
+      /** How the service names the new credential. */
+      reference: string;
+      /** For overlap `provider`: when the service ends the old one, milliseconds since the epoch. */
+      oldEndsAt?: number;
+    })
+  /** Refused for good; nothing happened. */
+  | (Reported & { kind: "refused"; problem: string })
   /** Known not to have taken effect. */
-  | { kind: "postponed"; problem: string; retryAfterMs?: number };
+  | (Later & { kind: "postponed" })
+  /** Nobody knows: no answer, or one that cannot be read. */
+  | (Reported & { kind: "in-doubt"; problem: string })
+  /** The service knows this idempotency key and will not give the value again. */
+  | (Reported & { kind: "conflict"; problem: string });
 
 /** Only an explicit rejection counts as `rejected`; whatever is not known is `indeterminate`. */
 export type TestResult =
-  | { kind: "valid" }
-  | { kind: "rejected"; problem: string }
-  | { kind: "indeterminate"; problem: string; retryAfterMs?: number };
+  | (Reported & { kind: "valid" })
+  | (Reported & { kind: "rejected"; problem: string })
+  | (Later & { kind: "indeterminate" });
 
-export type RevokeResult =
-  /** Also when the service says that it was gone already. */
-  { kind: "revoked" } | { kind: "failed"; problem: string; retryAfterMs?: number };
+/** `revoked` also when the service says that it was gone already. */
+export type RevokeResult = (Reported & { kind: "revoked" }) | (Later & { kind: "failed" });
 
-export type PreflightResult = { kind: "green" } | { kind: "red"; problem: string };
+export type PreflightResult = (Reported & { kind: "green" }) | (Later & { kind: "red" });
+
+/** References of credentials, as the service lists them. */
+export type ListResult = (Reported & { kind: "listed"; references: string[] }) | (Later & { kind: "failed" });
 
 /** Rekey's own issuer, as a provider sees it. */
 export interface IssuerPort {
@@ -33,17 +59,49 @@ export interface IssuerPort {
   accepts(reference: string): boolean;
 }
 
+/** A credential that Rekey knows of: its value, if that is kept, and the service's name for it. */
+export interface Credential {
+  fields: Fields | undefined;
+  reference: string;
+}
+
 export interface ProviderContext {
   prefix: string;
   issuer: IssuerPort;
+  /** What the new one replaces. */
+  old: Credential | undefined;
 }
+
+/** One attempt to mint. */
+export interface MintIntent {
+  /** Put where the service keeps it and shows it again; unique to this attempt. */
+  marker: string;
+  /** The same when this attempt is repeated. */
+  idempotencyKey: string;
+  /** How long the service should keep the old one alive, for overlap `provider`. Milliseconds. */
+  graceMs: number;
+  /** The old one's clock runs already: an earlier attempt took effect. */
+  again: boolean;
+}
+
+/** What the service does with the old key: left to us, kept for a while by the service, or dead when the new one is minted. */
+export type Overlap = "ours" | "provider" | "none";
 
 export interface Provider {
   readonly name: string;
   /** For people. */
   readonly title: string;
-  /** `ours`: a second key can be minted and the first revoked when we like. */
-  readonly overlap: "ours";
+  readonly overlap: Overlap;
+  /** Keys that may live at the service at once, for overlap `ours`. */
+  readonly maxLive?: number;
+  /** Minting is a function of ours and cannot be in doubt. */
+  readonly local: boolean;
+  /** The longest that a call to mint may run. Milliseconds. */
+  readonly timeoutMs: number;
+  /** How long the service may refuse a new key, accept a revoked one, or leave either out of a list. Milliseconds. */
+  readonly propagationMs: number;
+  /** Minting twice with one idempotency key makes one credential. */
+  readonly repeatsMint: boolean;
   /** Rekey verifies these keys itself, so it keeps a SHA-256 of each value. */
   readonly verifiedHere: boolean;
   /** Opens Rekey's own API. */
@@ -53,7 +111,12 @@ export interface Provider {
   /** Cooldown after a rotation by hand, when the policy names none. */
   readonly defaultCooldown: string;
   preflight(context: ProviderContext): Promise<PreflightResult>;
-  mint(context: ProviderContext): Promise<MintResult>;
-  test(context: ProviderContext, reference: string): Promise<TestResult>;
-  revoke(context: ProviderContext, reference: string): Promise<RevokeResult>;
+  mint(context: ProviderContext, intent: MintIntent): Promise<MintResult>;
+  /** Whether the service accepts a credential. */
+  test?(context: ProviderContext, credential: Credential): Promise<TestResult>;
+  revoke?(context: ProviderContext, credential: Credential): Promise<RevokeResult>;
+  /** Credentials that carry a marker. */
+  find?(context: ProviderContext, marker: string): Promise<ListResult>;
+  /** Credentials that look like this key's: same owner, label and scopes. */
+  list?(context: ProviderContext): Promise<ListResult>;
 }

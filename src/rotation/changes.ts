@@ -1,27 +1,17 @@
 /**
- * The commits of a rotation: each function changes rows inside the caller's transaction and makes no call. The machine
- * decides what happens; this says what that means in the database.
+ * The commits of a rotation: start it, intend a mint, advance it by what happened. Inside the caller's transaction; no calls.
+ * The machine decides what happens, effects.ts says what that means in the database.
  */
 import { newId } from "../ids.ts";
-import type { MintResult } from "../providers/provider.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { RotationRow, Trigger } from "../store/rotations.ts";
-import type { EndReason, VersionRow } from "../store/versions.ts";
 import type { CallReport } from "../store/work-table.ts";
 import { BACKOFF_MS, backoffMs } from "./backoff.ts";
 import { type EngineContext, randomUnit, record } from "./context.ts";
-import {
-  type Effect,
-  type Facts,
-  initialPosition,
-  isLive,
-  type Outcome,
-  type Position,
-  transition,
-} from "./machine.ts";
-import { cooldownEndsAt, deliverBy, graceEndsAt, nextRotationAt } from "./policy.ts";
-import { placesTried, sendVersion, slowestPropagationMs, supersede } from "./sends.ts";
-import { valueColumns } from "./values.ts";
+import { applyEffect, isOfUse, keyOf, type Minted, recordOrphan, versionOf } from "./effects.ts";
+import { factsOf, settleTime } from "./facts.ts";
+import { initialPosition, isLive, type Outcome, type Position, transition } from "./machine.ts";
+import { deliverBy, graceMs, nextRotationAt } from "./policy.ts";
 
 export interface StartRequest {
   trigger: Trigger;
@@ -29,8 +19,6 @@ export interface StartRequest {
   requestedBy: string;
   grace: string | null;
 }
-
-export type Minted = Extract<MintResult, { kind: "minted" }>;
 
 /** Starts a rotation, due now. The caller has checked that none is live. */
 export function startRotation(context: EngineContext, key: KeyRow, request: StartRequest): RotationRow {
@@ -49,6 +37,12 @@ export function startRotation(context: EngineContext, key: KeyRow, request: Star
     startedAt: now,
     deadlineAt: deliverBy(key.policy, now),
     endedAt: null,
+    mints: 0,
+    doubts: 0,
+    intentAt: null,
+    settleAt: null,
+    oldEndsAt: null,
+    seen: null,
     claim: 0,
     leaseUntil: null,
   });
@@ -62,10 +56,29 @@ export function startRotation(context: EngineContext, key: KeyRow, request: Star
   return rotation;
 }
 
+/**
+ * Keeps that a call to mint is about to be made, before it is made: whoever finds this row with no result knows that the call
+ * may have taken effect.
+ */
+export function intendMint(context: EngineContext, rotation: RotationRow): RotationRow {
+  const provider = context.providerOf(keyOf(context, rotation).provider);
+  const now = context.now();
+  return context.store.rotations.update(rotation, {
+    step: "mint",
+    mints: rotation.mints + 1,
+    intentAt: now,
+    settleAt: settleTime(provider, now),
+  });
+}
+
 /** What comes with an outcome into its commit. */
 export interface StepNews {
   outcome: Outcome;
   minted?: Minted;
+  /** References of credentials that carry our marker and whose value never reached us. */
+  orphans?: string[];
+  /** References listed before the mint. */
+  seen?: string[];
   report?: CallReport | undefined;
 }
 
@@ -84,43 +97,28 @@ export function advanceRotation(
 ): RotationRow {
   const { store } = context;
   const now = context.now();
-  const position = { ...rotation, step: at.step, attempt: at.attempt };
-  const { next, effects } = transition(position, news.outcome, factsOf(context, rotation), now);
+  let row = keepNews(context, rotation, news);
+  const position = { ...row, step: at.step, attempt: at.attempt };
+  const { next, effects } = transition(position, news.outcome, factsOf(context, row), now);
   // News that changes nothing must not take the row from the worker that holds it.
   if (next === position && lease === null) return rotation;
-  let row = rotation;
-  for (const effect of effects) row = apply(context, row, effect, next, news);
+  for (const effect of effects) row = applyEffect(context, row, effect, next, news.minted);
   const goesOn = lease !== null && isLive(next) && next.dueAt !== null && next.dueAt <= now;
+  const leavesDoubt = at.step === "settle" && next.step !== "settle";
   row = store.rotations.update(rotation, {
-    toVersion: row.toVersion,
-    step: next.step,
-    state: next.state,
-    attempt: next.attempt,
-    problem: next.problem,
+    ...row,
+    ...next,
     live: isLive(next),
     dueAt: goesOn ? lease : next.dueAt,
     leaseUntil: goesOn ? lease : null,
     claim: goesOn ? row.claim : row.claim + 1,
+    ...(next.step === "settle" && at.step === "mint" && { doubts: row.doubts + 1 }),
+    ...((leavesDoubt || (at.step === "mint" && settlesMint(news.outcome))) && { intentAt: null }),
     ...(news.report && { lastCall: news.report }),
     ...(!isLive(next) && rotation.live && { endedAt: now }),
   });
   if (!row.live && rotation.live) close(context, row);
   return row;
-}
-
-/** Ends a version now: from this commit on verification refuses it, and the engine goes on until it is seen dead. */
-export function killVersion(context: EngineContext, version: VersionRow, endReason: EndReason): VersionRow {
-  for (const delivery of context.store.deliveries.ofVersion(version.keyId, version.number)) {
-    if (delivery.state === "pending" || delivery.state === "failing") supersede(context, delivery);
-  }
-  return context.store.versions.update(version, {
-    stage: "revoking",
-    endReason,
-    attempt: 0,
-    dueAt: context.now(),
-    leaseUntil: null,
-    claim: version.claim + 1,
-  });
 }
 
 /** Sets a key's next scheduled start from its policy and its current version. None while a rotation is live. */
@@ -132,139 +130,25 @@ export function reschedule(context: EngineContext, keyId: string): void {
   store.keys.update(key, { dueAt });
 }
 
-function factsOf(context: EngineContext, rotation: RotationRow): Facts {
-  const { store, random } = context;
-  const { keyId, fromVersion, toVersion } = rotation;
-  return {
-    deadlineAt: rotation.deadlineAt,
-    hasRequired: store.destinations.linksOfKey(keyId).some((link) => link.required),
-    oldIsCurrent: versionOf(context, rotation, fromVersion)?.stage === "current",
-    hasNew: toVersion !== null,
-    newIsPending: versionOf(context, rotation, toVersion)?.stage === "pending",
-    wasAttempted: placesTried(context, rotation).size > 0,
-    unit: randomUnit(random),
-  };
+/** The call is known to be over without a credential. */
+function settlesMint({ kind }: Outcome): boolean {
+  return kind === "mint-refused" || kind === "mint-postponed";
 }
 
-/** Returns the rotation as it will be: the caller writes it, once. */
-function apply(
-  context: EngineContext,
-  rotation: RotationRow,
-  effect: Effect,
-  next: Position,
-  news: StepNews,
-): RotationRow {
-  switch (effect) {
-    case "store-version":
-      return storeVersion(context, rotation, news.minted);
-    case "send-new":
-      sendNew(context, rotation);
-      return rotation;
-    case "promote":
-      promote(context, rotation);
-      return rotation;
-    case "send-old":
-      sendOld(context, rotation);
-      return rotation;
-    case "discard-new":
-      discardNew(context, rotation);
-      return rotation;
-    case "announce-blocked":
-      record(context, {
-        type: "key.rotation.blocked",
-        actor: "rekey",
-        keyId: rotation.keyId,
-        data: { rotationId: rotation.id, problem: next.problem },
-      });
-      return rotation;
+/** Takes in what a step found. Returns the rotation as it will be: the caller writes it, once. */
+function keepNews(context: EngineContext, rotation: RotationRow, { orphans, seen }: StepNews): RotationRow {
+  for (const reference of orphans ?? []) recordOrphan(context, rotation, reference);
+  const patch: Partial<RotationRow> = {};
+  if (seen) patch.seen = seen;
+  if (orphans?.length) {
+    patch.seen = [...(seen ?? rotation.seen ?? []), ...orphans];
+    const key = keyOf(context, rotation);
+    if (context.providerOf(key.provider).overlap === "provider" && rotation.oldEndsAt === null) {
+      // It took effect, so the old one's clock runs since then at the latest: count from the intent.
+      patch.oldEndsAt = (rotation.intentAt ?? context.now()) + graceMs(key.policy, rotation.grace);
+    }
   }
-}
-
-function storeVersion(
-  context: EngineContext,
-  rotation: RotationRow,
-  minted: Minted | undefined,
-): RotationRow {
-  if (!minted) throw new Error("a minted version without a value");
-  const { store } = context;
-  const key = keyOf(context, rotation);
-  const number = key.lastNumber + 1;
-  const keep = store.destinations.linksOfKey(key.id).length > 0;
-  store.versions.insert({
-    id: minted.reference,
-    keyId: key.id,
-    number,
-    stage: "pending",
-    rotationId: rotation.id,
-    ...valueColumns(context, context.providerOf(key.provider), minted.reference, minted.fields, keep),
-    issuedAt: context.now(),
-    promotedAt: null,
-    graceEndsAt: null,
-    endReason: null,
-    serviceRevokedAt: null,
-    revokedAt: null,
-    confirmed: false,
-    attempt: 0,
-    lastCall: null,
-    claim: 0,
-    leaseUntil: null,
-    dueAt: null,
-  });
-  store.keys.update(key, { lastNumber: number });
-  return { ...rotation, toVersion: number };
-}
-
-function sendNew(context: EngineContext, rotation: RotationRow): void {
-  const version = versionOf(context, rotation, rotation.toVersion);
-  if (!version) throw new Error("a rotation delivers before it minted");
-  const links = context.store.destinations.linksOfKey(rotation.keyId);
-  sendVersion(context, keyOf(context, rotation), version, links, rotation.id);
-}
-
-/** Back to the old value, everywhere the new one may have landed and wherever the old one never arrived. */
-function sendOld(context: EngineContext, rotation: RotationRow): void {
-  const { store } = context;
-  const old = versionOf(context, rotation, rotation.fromVersion);
-  if (!old) return;
-  const tried = placesTried(context, rotation);
-  const arrived = store.deliveries
-    .ofVersion(old.keyId, old.number)
-    .filter((delivery) => delivery.state === "delivered");
-  const holders = new Set(arrived.map((delivery) => delivery.destinationId));
-  const links = store.destinations
-    .linksOfKey(rotation.keyId)
-    .filter((link) => tried.has(link.destinationId) || !holders.has(link.destinationId));
-  sendVersion(context, keyOf(context, rotation), old, links, rotation.id);
-}
-
-function promote(context: EngineContext, rotation: RotationRow): void {
-  const { store } = context;
-  const now = context.now();
-  const fresh = versionOf(context, rotation, rotation.toVersion);
-  if (fresh?.stage !== "pending") throw new Error("only a pending version can be promoted");
-  const old = store.versions.current(rotation.keyId);
-  const key = keyOf(context, rotation);
-  if (old) {
-    const endsAt = graceEndsAt(key.policy, rotation.grace, slowestPropagationMs(context, key.id), now);
-    store.versions.update(old, {
-      stage: "previous",
-      endReason: "rotated",
-      graceEndsAt: endsAt,
-      dueAt: endsAt,
-    });
-  }
-  store.versions.update(fresh, { stage: "current", promotedAt: now });
-  const defaults = { cooldown: context.providerOf(key.provider).defaultCooldown };
-  store.keys.update(key, {
-    failures: 0,
-    retryAt: null,
-    ...(rotation.trigger !== "schedule" && { cooldownUntil: cooldownEndsAt(key.policy, defaults, now) }),
-  });
-}
-
-function discardNew(context: EngineContext, rotation: RotationRow): void {
-  const version = versionOf(context, rotation, rotation.toVersion);
-  if (version?.stage === "pending") killVersion(context, version, "discarded");
+  return { ...rotation, ...patch };
 }
 
 /** The end of a rotation: an event, and the key's next start. */
@@ -273,12 +157,13 @@ function close(context: EngineContext, rotation: RotationRow): void {
   const now = context.now();
   const { keyId, requestedBy, fromVersion, toVersion } = rotation;
   if (rotation.state === "succeeded") {
-    const old = versionOf(context, rotation, fromVersion);
+    const endsAt = versionOf(context, rotation, fromVersion)?.graceEndsAt ?? null;
+    const graceEndsAt = endsAt === null ? null : new Date(endsAt).toISOString();
     record(context, {
       type: "key.rotated",
       actor: requestedBy,
       keyId,
-      data: { rotationId: rotation.id, fromVersion, toVersion, graceEndsAt: isoOf(old?.graceEndsAt ?? null) },
+      data: { rotationId: rotation.id, fromVersion, toVersion, graceEndsAt },
     });
   } else {
     const key = keyOf(context, rotation);
@@ -297,28 +182,4 @@ function close(context: EngineContext, rotation: RotationRow): void {
     });
   }
   reschedule(context, keyId);
-}
-
-/** Whether a key has a version that is not on its way out, or a live rotation that may yet make one. */
-export function isOfUse({ store }: EngineContext, keyId: string): boolean {
-  const alive = store.versions.alive(keyId);
-  return store.rotations.live(keyId) !== undefined || alive.some((version) => version.stage !== "revoking");
-}
-
-function keyOf({ store }: EngineContext, rotation: RotationRow): KeyRow {
-  const key = store.keys.get(rotation.keyId);
-  if (!key) throw new Error("a rotation without its key");
-  return key;
-}
-
-function versionOf(
-  { store }: EngineContext,
-  rotation: RotationRow,
-  number: number | null,
-): VersionRow | undefined {
-  return number === null ? undefined : store.versions.byNumber(rotation.keyId, number);
-}
-
-function isoOf(at: number | null): string | null {
-  return at === null ? null : new Date(at).toISOString();
 }

@@ -7,10 +7,12 @@ import { newId } from "../ids.ts";
 import { judge } from "../issuer/judge.ts";
 import { formatToken, newPublicId } from "../issuer/token.ts";
 import type { Outbound } from "../outbound/port.ts";
-import type { Provider, ProviderContext } from "../providers/provider.ts";
+import type { Credential, Provider, ProviderContext } from "../providers/provider.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import type { Store } from "../store/store.ts";
+import type { VersionRow } from "../store/versions.ts";
+import { openFields } from "./values.ts";
 
 export interface EngineContext {
   readonly store: Store;
@@ -40,10 +42,15 @@ export function newMessageId(context: EngineContext): string {
 }
 
 /** What a provider sees of this keyring. */
-export function providerContext(context: EngineContext, key: KeyRow): ProviderContext {
+export function providerContext(
+  context: EngineContext,
+  key: KeyRow,
+  old: VersionRow | undefined,
+): ProviderContext {
   const { store, identity, random } = context;
   return {
     prefix: key.prefix,
+    old: old && credentialOf(context, old),
     issuer: {
       issue(prefix) {
         const reference = newPublicId(random);
@@ -58,4 +65,9 @@ export function providerContext(context: EngineContext, key: KeyRow): ProviderCo
       },
     },
   };
+}
+
+/** A version as its provider knows it. */
+export function credentialOf(context: EngineContext, version: VersionRow): Credential {
+  return { fields: openFields(context, version), reference: version.reference ?? "" };
 }

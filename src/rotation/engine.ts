@@ -9,15 +9,18 @@ import type { DueEntry, WorkKind } from "../store/due.ts";
 import type { RotationRow, RotationStep } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import type { Claimable } from "../store/work-table.ts";
-import { advanceRotation, type StartRequest, startRotation } from "./changes.ts";
+import { advanceRotation, intendMint, type StartRequest, startRotation } from "./changes.ts";
 import type { EngineContext } from "./context.ts";
+import { keyOf, recordOrphan } from "./effects.ts";
+import { factsOf } from "./facts.ts";
 import { transition } from "./machine.ts";
 import { settleDelivery, settleRetirement } from "./outcomes.ts";
 import { isDue, nextRotationAt } from "./policy.ts";
-import { deliver, mayReceive } from "./steps/deliver.ts";
+import { deliver, mayReceive, mayStillLand } from "./steps/deliver.ts";
 import { mint } from "./steps/mint.ts";
 import { preflight } from "./steps/preflight.ts";
 import { retireVersion } from "./steps/retire.ts";
+import { settle, sweep } from "./steps/settle.ts";
 import type { Step, StepResult } from "./steps/step.ts";
 import { test } from "./steps/test.ts";
 
@@ -223,10 +226,12 @@ export class Engine {
 
   /** Until when another delivery of the same key to the same place may still land; its value must not arrive last. */
   #busyUntil(row: DeliveryRow, now: number): number | null {
-    const others = this.#context.store.deliveries
+    const times = this.#context.store.deliveries
       .ofKeyAt(row.keyId, row.destinationId)
-      .filter((other) => other.id !== row.id && other.leaseUntil !== null && other.leaseUntil > now);
-    return others.length === 0 ? null : Math.max(...others.map((other) => other.leaseUntil ?? 0));
+      .filter((other) => other.id !== row.id)
+      .map((other) => Math.max(other.leaseUntil ?? 0, other.landsUntil ?? 0));
+    const until = Math.max(0, ...times);
+    return until > now ? until : null;
   }
 
   #launch(claim: Claim): void {
@@ -257,32 +262,65 @@ export class Engine {
   async #runRotation(claimed: RotationRow): Promise<void> {
     let row: RotationRow | undefined = claimed;
     while (row?.live && row.leaseUntil !== null) {
-      const step = STEPS[row.step];
-      const result: StepResult = step ? await step(this.#context, row) : { outcome: { kind: "overdue" } };
-      row = this.#commitRotation(row, result);
+      const begun: { row: RotationRow; result: Promise<StepResult> } | undefined = this.#beginStep(row);
+      if (!begun) return;
+      row = this.#commitRotation(begun.row, await begun.result);
       this.wake();
     }
+  }
+
+  /**
+   * Starts a step's calls. A call to mint that must not happen twice follows its intent's commit in this same turn, so that the
+   * output gate stops an instance that was replaced. Undefined when the claim is over.
+   */
+  #beginStep(row: RotationRow): { row: RotationRow; result: Promise<StepResult> } | undefined {
+    const step = STEPS[row.step];
+    if (!step) return { row, result: Promise.resolve({ outcome: { kind: "overdue" } }) };
+    if (row.step !== "mint" || this.#context.providerOf(keyOf(this.#context, row).provider).local) {
+      return { row, result: step(this.#context, row) };
+    }
+    if (row.intentAt !== null) {
+      const problem = "the process ended while a new key was being made";
+      return { row, result: Promise.resolve({ outcome: { kind: "mint-in-doubt", problem } }) };
+    }
+    const { store } = this.#context;
+    const intended = store.transaction(() => {
+      const fresh = store.rotations.get(row.id);
+      return fresh?.live && fresh.claim === row.claim ? intendMint(this.#context, fresh) : undefined;
+    });
+    return intended && { row: intended, result: step(this.#context, intended) };
   }
 
   /** Commits a step. Between durable boundaries the row only moves on in memory: a crash repeats what had no effect. */
   #commitRotation(row: RotationRow, result: StepResult): RotationRow | undefined {
     const { store } = this.#context;
     const now = this.#context.now();
-    const isTransient = !result.alsoCommit && row.state === "running" && now < row.deadlineAt;
+    const isTransient = !result.alsoCommit && !result.seen && row.state === "running" && now < row.deadlineAt;
     if (result.outcome.kind === "preflight-green" && isTransient) {
-      const facts = { ...NO_FACTS, deadlineAt: row.deadlineAt };
-      const { next } = transition(row, result.outcome, facts, now);
+      const { next } = transition(row, result.outcome, factsOf(this.#context, row), now);
       return { ...row, step: next.step, attempt: next.attempt };
     }
     const committed = store.transaction(() => {
       const fresh = store.rotations.get(row.id);
-      if (!fresh?.live || fresh.claim !== row.claim || fresh.leaseUntil === null) return undefined;
+      if (!fresh?.live || fresh.claim !== row.claim || fresh.leaseUntil === null) {
+        this.#takeInLate(row, result);
+        return undefined;
+      }
       result.alsoCommit?.();
       return advanceRotation(this.#context, fresh, result, leaseToGoOn(fresh, now), row);
     });
     const held = this.#revealed.get(row.id);
     if (committed && held && result.minted) held.fields = result.minted.fields;
     return committed;
+  }
+
+  /** The row went on without this worker. What it minted meanwhile is nobody's, so it is revoked. */
+  #takeInLate(row: RotationRow, { minted }: StepResult): void {
+    const { store } = this.#context;
+    const key = store.keys.get(row.keyId);
+    if (!minted || !key || this.#context.providerOf(key.provider).local) return;
+    const known = store.versions.ofKey(key.id).some((version) => version.reference === minted.reference);
+    if (!known) recordOrphan(this.#context, row, minted.reference, minted.fields);
   }
 
   async #runVersion(claimed: VersionRow): Promise<void> {
@@ -313,14 +351,17 @@ export class Engine {
       const fresh = store.deliveries.get(claimed.id);
       if (!fresh) return;
       if (fresh.claim === claimed.claim) settleDelivery(this.#context, fresh, result);
-      else if (fresh.state === "superseded" && fresh.claim === claimed.claim + 1) this.#letNextGo(fresh);
+      else if (fresh.state === "superseded" && fresh.claim === claimed.claim + 1) {
+        this.#letNextGo(fresh, mayStillLand(result));
+      }
     });
   }
 
   /** The last worker of a superseded delivery is done, so its successor at the same place need not wait for its lease. */
-  #letNextGo(ended: DeliveryRow): void {
+  #letNextGo(ended: DeliveryRow, mayLand: boolean): void {
     const { store } = this.#context;
-    store.deliveries.update(ended, { leaseUntil: null });
+    store.deliveries.update(ended, { leaseUntil: null, ...(mayLand && { landsUntil: ended.leaseUntil }) });
+    if (mayLand) return;
     for (const other of store.deliveries.ofKeyAt(ended.keyId, ended.destinationId)) {
       if (other.state === "pending" && other.leaseUntil === null && other.attemptedAt === null) {
         store.deliveries.update(other, { dueAt: this.#context.now() });
@@ -333,20 +374,11 @@ export class Engine {
 export const IDEMPOTENCY_KEPT_MS = 24 * 3_600_000;
 
 /** Steps with work of their own. At the others the rotation waits for deliveries, and being due means being late. */
-const STEPS: Partial<Record<RotationStep, Step>> = { preflight, mint, test };
+const STEPS: Partial<Record<RotationStep, Step>> = { preflight, mint, settle, test, sweep };
 
 function nameOf(kind: Claim["kind"], { id, claim }: Claim["row"]): string {
   return `${kind}:${id}:${claim}`;
 }
-
-const NO_FACTS = {
-  hasRequired: false,
-  oldIsCurrent: false,
-  hasNew: false,
-  newIsPending: false,
-  wasAttempted: false,
-  unit: 0,
-};
 
 function leaseToGoOn(row: Claimable, now: number): number {
   const left = (row.leaseUntil ?? 0) - now;

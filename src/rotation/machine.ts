@@ -1,17 +1,20 @@
 /**
- * What a rotation does next. Pure: a position, what just happened and the time go in; the next position and the effects to
- * commit with it come out. No I/O, no clock, no randomness of its own.
+ * What a rotation does next. Pure: a position, what just happened, the facts and the time go in; the next position and the
+ * effects to commit with it come out. No I/O, no clock, no randomness of its own.
  */
-import type { RotationState, RotationStep } from "../store/rotations.ts";
+import type { Overlap } from "../providers/provider.ts";
+import type { Ending, RotationState, RotationStep, Tally } from "../store/rotations.ts";
 import { BACKOFF_MS, backoffMs } from "./backoff.ts";
 
 export interface Position {
   step: RotationStep;
   state: RotationState;
   attempt: number;
-  /** When to look again; null once it has ended. At `deliver` it is the deadline, as deliveries have their own clocks. */
+  /** When to look again; null once it has ended. At `deliver` it is a deadline, as deliveries have their own clocks. */
   dueAt: number | null;
   problem: string | null;
+  ending: Ending | null;
+  tally: Tally | null;
 }
 
 /** What just happened to a rotation. */
@@ -22,6 +25,18 @@ export type Outcome =
   | { kind: "mint-refused"; problem: string }
   /** The call is known not to have taken effect. */
   | { kind: "mint-postponed"; problem: string; retryAfterMs?: number }
+  /** The call may or may not have taken effect. */
+  | { kind: "mint-in-doubt"; problem: string }
+  /** It took effect and the value will never be had: the service said so. */
+  | { kind: "mint-conflict"; problem: string }
+  /** Credentials of ours without a value were found; they are on their way out. */
+  | { kind: "orphans-found" }
+  | { kind: "none-found" }
+  /** More than one stranger: nobody can tell which is ours. */
+  | { kind: "ambiguous"; problem: string }
+  /** While in doubt: what the service says of the old value. */
+  | { kind: "old-tested"; verdict: "valid" | "rejected" | "unclear"; problem: string; retryAfterMs?: number }
+  | { kind: "look-failed"; problem: string; retryAfterMs?: number }
   | { kind: "test-valid" }
   | { kind: "test-rejected"; problem: string }
   | { kind: "test-indeterminate"; problem: string; retryAfterMs?: number }
@@ -31,12 +46,32 @@ export type Outcome =
   | { kind: "overdue" }
   /** The value it replaces died meanwhile, so there is no way back. */
   | { kind: "old-gone" }
-  /** The version it made, or the key, was taken away by a person. */
-  | { kind: "stopped"; problem: string };
+  /** The version it made, or the key, was taken away by a person, or the rotation was cancelled. */
+  | { kind: "stopped"; problem: string }
+  /** A person wants it tried now; of a mint in doubt it says that nothing of ours is at the service. */
+  | { kind: "retried" }
+  /** A person gives up finding out what became of a mint in doubt. */
+  | { kind: "abandoned"; problem: string };
+
+/** How a mint in doubt is settled. `nobody`: only a person can say. */
+export type Resolver = "find" | "repeat" | "list" | "old-value" | "nobody";
 
 /** What the machine may know about the rotation besides its position. */
 export interface Facts {
+  overlap: Overlap;
+  resolver: Resolver;
   deadlineAt: number;
+  /** Until when a call to mint that was started may still be running. Null when none was. */
+  settleAt: number | null;
+  /** Whether a call to mint was started and its result is not recorded. */
+  isMinting: boolean;
+  /** Whether something minted may still turn up, so that the marker is looked for once more before the end. */
+  maySurface: boolean;
+  /** When the service ends the old value, for overlap `provider`, once its clock runs. */
+  oldEndsAt: number | null;
+  /** When the present value was minted. */
+  mintedAt: number | null;
+  propagationMs: number;
   /** Whether any destination must hold the value before promotion. */
   hasRequired: boolean;
   /** Whether the value it replaces is still current, so that going back is possible. */
@@ -45,6 +80,8 @@ export interface Facts {
   hasNew: boolean;
   /** Whether that version still waits to become current; a person may have revoked it. */
   newIsPending: boolean;
+  /** Whether that version is current already. */
+  isPromoted: boolean;
   /** Whether some destination may already hold the new value. */
   wasAttempted: boolean;
   /** A random number in [0, 1) for the backoff. */
@@ -58,7 +95,11 @@ export type Effect =
   | "promote"
   | "send-old"
   | "discard-new"
-  | "announce-blocked";
+  | "lose-version"
+  | "lose-key"
+  | "announce-blocked"
+  | "announce-at-risk"
+  | "announce-attention";
 
 export interface Transition {
   next: Position;
@@ -67,10 +108,22 @@ export interface Transition {
 
 /** A look once a day at what waits for somebody, so that it is never forgotten. */
 const DAILY_MS = 24 * 3_600_000;
+/** Two tests of the old value must be this far apart before they are believed. */
+const TALLY_APART_MS = 10_000;
+/** Least time for a test without overlap to become clear. */
+const MIN_TEST_MS = 30_000;
 
 /** Where a rotation begins. */
 export function initialPosition(now: number): Position {
-  return { step: "preflight", state: "running", attempt: 0, dueAt: now, problem: null };
+  return {
+    step: "preflight",
+    state: "running",
+    attempt: 0,
+    dueAt: now,
+    problem: null,
+    ending: null,
+    tally: null,
+  };
 }
 
 /** True while the rotation still occupies its key. */
@@ -78,11 +131,26 @@ export function isLive(position: Pick<Position, "step">): boolean {
   return position.step !== "done";
 }
 
+/** Until when a test may stay indeterminate. */
+function testUntil(facts: Facts): number {
+  const mintedAt = facts.mintedAt ?? 0;
+  switch (facts.overlap) {
+    case "ours":
+      return facts.deadlineAt;
+    case "provider":
+      return mintedAt + Math.floor(((facts.oldEndsAt ?? mintedAt) - mintedAt) / 10);
+    case "none":
+      return mintedAt + Math.max(MIN_TEST_MS, facts.propagationMs);
+  }
+}
+
 /**
  * The transition for one outcome. Outcomes that make no sense at a step leave everything as it is: they are late news.
  */
 export function transition(at: Position, outcome: Outcome, facts: Facts, now: number): Transition {
   if (outcome.kind === "stopped") return stop(at, outcome.problem, facts, now);
+  if (outcome.kind === "retried") return retry(at, facts, now);
+  if (outcome.kind === "abandoned") return abandon(at, outcome.problem, facts, now);
   switch (at.step) {
     case "preflight":
       if (outcome.kind === "preflight-green") return mint(facts, now);
@@ -90,102 +158,318 @@ export function transition(at: Position, outcome: Outcome, facts: Facts, now: nu
         return block(at, outcome.problem, facts, now, outcome.retryAfterMs);
       return stay(at);
     case "mint":
-      if (outcome.kind === "minted") return { next: go("test", now), effects: ["store-version"] };
-      if (outcome.kind === "mint-refused") return end("failed", outcome.problem, []);
-      if (outcome.kind === "mint-postponed")
-        return block(at, outcome.problem, facts, now, outcome.retryAfterMs);
-      return stay(at);
+      return minting(at, outcome, facts, now);
+    case "settle":
+      return settling(at, outcome, facts, now);
     case "test":
-      if (outcome.kind === "test-valid") return deliver(facts, now);
-      if (outcome.kind === "test-rejected") return end("failed", outcome.problem, ["discard-new"]);
-      if (outcome.kind === "test-indeterminate") {
-        return now >= facts.deadlineAt
-          ? end("failed", outcome.problem, ["discard-new"])
-          : { next: wait(at, outcome.problem, facts, now, outcome.retryAfterMs), effects: [] };
-      }
-      return stay(at);
+      return testing(at, outcome, facts, now);
     case "deliver":
-      if (outcome.kind === "all-held") return end("succeeded", null, ["promote"]);
+      if (outcome.kind === "all-held") {
+        return finish({ state: "succeeded", problem: null }, facts.isPromoted ? [] : ["promote"], facts, now);
+      }
       if (outcome.kind === "overdue") return late(at, facts, now);
       return stay(at);
     case "put-back":
-      if (outcome.kind === "all-held") return end("failed", at.problem, ["discard-new"]);
+      if (outcome.kind === "all-held") {
+        return finish({ state: "failed", problem: at.problem }, ["discard-new"], facts, now);
+      }
       if (outcome.kind === "old-gone" && !facts.oldIsCurrent) return turnRound(at, facts, now);
       if (outcome.kind === "overdue") return { next: { ...at, dueAt: now + DAILY_MS }, effects: [] };
+      return stay(at);
+    case "sweep":
+      if (outcome.kind === "orphans-found" || outcome.kind === "none-found") return end(at.ending, []);
+      if (outcome.kind === "look-failed") return { next: later(at, outcome, facts, now), effects: [] };
       return stay(at);
     case "done":
       return stay(at);
   }
 }
 
+function minting(at: Position, outcome: Outcome, facts: Facts, now: number): Transition {
+  switch (outcome.kind) {
+    case "minted": {
+      const effects: Effect[] = facts.overlap === "none" ? ["store-version", "promote"] : ["store-version"];
+      return { next: go("test", now), effects };
+    }
+    case "mint-refused":
+      return clockRuns(facts)
+        ? block(at, outcome.problem, facts, now)
+        : finish({ state: "failed", problem: outcome.problem }, [], facts, now);
+    case "mint-postponed":
+      return block(at, outcome.problem, facts, now, outcome.retryAfterMs);
+    case "mint-in-doubt":
+    case "mint-conflict":
+      return doubt(at, outcome, facts, now);
+    default:
+      return stay(at);
+  }
+}
+
+/** Nothing is decided before the call can no longer be running; only looking for the marker starts at once. */
+function doubt(
+  at: Position,
+  outcome: { kind: string; problem: string },
+  facts: Facts,
+  now: number,
+): Transition {
+  const { problem } = outcome;
+  if (outcome.kind === "mint-conflict" && facts.overlap === "none") return lose(problem, facts, now);
+  const settle: Position = { ...go("settle", now), problem, ending: at.ending };
+  if (facts.resolver === "nobody") return needHuman(settle, problem, now);
+  return {
+    next: { ...settle, dueAt: facts.resolver === "find" ? now : (facts.settleAt ?? now) },
+    effects: [],
+  };
+}
+
+function settling(at: Position, outcome: Outcome, facts: Facts, now: number): Transition {
+  const settled = facts.settleAt === null || now >= facts.settleAt;
+  switch (outcome.kind) {
+    case "minted":
+      return minting(at, outcome, facts, now);
+    case "mint-conflict":
+      return facts.overlap === "none"
+        ? lose(outcome.problem, facts, now)
+        : needHuman(at, outcome.problem, now);
+    case "orphans-found":
+      return mintAgain(at, facts, now);
+    case "none-found":
+      return settled
+        ? mintAgain(at, facts, now)
+        : { next: wait(at, facts, now, facts.settleAt ?? now), effects: [] };
+    case "ambiguous":
+      return needHuman(at, outcome.problem, now);
+    case "mint-in-doubt":
+    case "mint-postponed":
+    case "look-failed":
+      return { next: later(at, outcome, facts, now), effects: [] };
+    case "mint-refused":
+      return needHuman(at, outcome.problem, now);
+    case "old-tested":
+      return tally(at, outcome, facts, now);
+    default:
+      return stay(at);
+  }
+}
+
+/** Two equal verdicts, far enough apart, decide; anything else begins anew. */
+function tally(
+  at: Position,
+  outcome: Extract<Outcome, { kind: "old-tested" }>,
+  facts: Facts,
+  now: number,
+): Transition {
+  const { verdict } = outcome;
+  if (verdict === "unclear") return { next: { ...later(at, outcome, facts, now), tally: null }, effects: [] };
+  if (at.tally?.verdict !== verdict) {
+    return {
+      next: { ...at, attempt: 0, tally: { verdict, at: now }, dueAt: now + TALLY_APART_MS },
+      effects: [],
+    };
+  }
+  if (now < at.tally.at + TALLY_APART_MS) {
+    return { next: { ...at, dueAt: at.tally.at + TALLY_APART_MS }, effects: [] };
+  }
+  return verdict === "valid" ? mintAgain(at, facts, now) : lose(outcome.problem, facts, now);
+}
+
+function testing(at: Position, outcome: Outcome, facts: Facts, now: number): Transition {
+  switch (outcome.kind) {
+    case "test-valid":
+      return deliver(facts, now);
+    case "test-rejected":
+      return rejected(outcome.problem, facts, now);
+    case "test-indeterminate": {
+      if (now < testUntil(facts)) {
+        return { next: later(at, outcome, facts, now, testUntil(facts)), effects: [] };
+      }
+      return facts.overlap === "ours"
+        ? finish({ state: "failed", problem: outcome.problem }, ["discard-new"], facts, now)
+        : deliver(facts, now);
+    }
+    default:
+      return stay(at);
+  }
+}
+
+function rejected(problem: string, facts: Facts, now: number): Transition {
+  switch (facts.overlap) {
+    case "ours":
+      return finish({ state: "failed", problem }, ["discard-new"], facts, now);
+    case "provider":
+      return (facts.oldEndsAt ?? Infinity) <= now
+        ? lose(problem, facts, now)
+        : { next: { ...go("mint", now), problem }, effects: ["discard-new"] };
+    case "none":
+      return lose(problem, facts, now);
+  }
+}
+
 function go(step: RotationStep, dueAt: number): Position {
-  return { step, state: "running", attempt: 0, dueAt, problem: null };
+  return { step, state: "running", attempt: 0, dueAt, problem: null, ending: null, tally: null };
 }
 
 function stay(at: Position): Transition {
   return { next: at, effects: [] };
 }
 
-function end(
-  state: "succeeded" | "failed" | "cancelled",
-  problem: string | null,
-  effects: Effect[],
-): Transition {
-  return { next: { step: "done", state, attempt: 0, dueAt: null, problem }, effects };
+function end(ending: Ending | null, effects: Effect[]): Transition {
+  const { state, problem } = ending ?? { state: "failed", problem: null };
+  return { next: { ...go("done", 0), state, dueAt: null, problem }, effects };
 }
 
-/** Nothing has changed at the service, so it can wait for the cause to go away, until the deadline. */
+/** The end, or first a last look for what may have been minted unseen. The effects do not wait for that look. */
+function finish(ending: Ending, effects: Effect[], facts: Facts, now: number): Transition {
+  if (!facts.maySurface) return end(ending, effects);
+  const next = { ...go("sweep", Math.max(now, facts.settleAt ?? now)), ending, problem: ending.problem };
+  return { next, effects };
+}
+
+/** The service ends the old value at its own time, whatever we do: giving up would lose the key. */
+function clockRuns({ overlap, oldEndsAt, oldIsCurrent }: Facts): boolean {
+  return overlap === "provider" && oldEndsAt !== null && oldIsCurrent;
+}
+
+/** Nothing new is at the service, so it can wait for the cause to go away, until the deadline. */
 function block(at: Position, problem: string, facts: Facts, now: number, retryAfterMs?: number): Transition {
-  if (now >= facts.deadlineAt) return end("failed", problem, []);
-  const next: Position = { ...wait(at, problem, facts, now, retryAfterMs), state: "blocked" };
+  const until = clockRuns(facts) ? (facts.oldEndsAt ?? now) : facts.deadlineAt;
+  if (now >= until) {
+    return clockRuns(facts)
+      ? lose(problem, facts, now)
+      : finish({ state: "failed", problem }, [], facts, now);
+  }
+  const wait = { problem, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  const next: Position = { ...later(at, wait, facts, now, until), state: "blocked" };
   return { next, effects: at.state === "blocked" ? [] : ["announce-blocked"] };
 }
 
-function wait(at: Position, problem: string, facts: Facts, now: number, retryAfterMs?: number): Position {
-  const dueAt = Math.min(now + backoffMs(BACKOFF_MS, at.attempt, facts.unit, retryAfterMs), facts.deadlineAt);
+function later(
+  at: Position,
+  { problem, retryAfterMs }: { problem: string; retryAfterMs?: number },
+  facts: Facts,
+  now: number,
+  latest = Infinity,
+): Position {
+  const dueAt = Math.min(now + backoffMs(BACKOFF_MS, at.attempt, facts.unit, retryAfterMs), latest);
   return { ...at, attempt: at.attempt + 1, dueAt, problem };
+}
+
+function wait(at: Position, facts: Facts, now: number, latest: number): Position {
+  return later(at, { problem: at.problem ?? "" }, facts, now, latest);
+}
+
+/** It is known now that no value was lost that still works, so another attempt is safe. */
+function mintAgain(at: Position, facts: Facts, now: number): Transition {
+  if (at.ending) return finish(at.ending, [], facts, now);
+  if ((facts.oldEndsAt ?? Infinity) <= now)
+    return lose("the old value ran out before a new one was had", facts, now);
+  if (now >= facts.deadlineAt && facts.overlap === "ours") {
+    return finish({ state: "failed", problem: at.problem }, [], facts, now);
+  }
+  return { next: go("mint", now), effects: [] };
+}
+
+function lose(problem: string, facts: Facts, now: number): Transition {
+  return finish({ state: "failed", problem }, ["lose-key"], facts, now);
+}
+
+function needHuman(at: Position, problem: string, now: number): Transition {
+  const effects: Effect[] = at.state === "needs-human" ? [] : ["announce-attention"];
+  return { next: { ...at, state: "needs-human", problem, dueAt: now + DAILY_MS }, effects };
 }
 
 /** What is minted when the deadline has come could only be put back at once. */
 function mint(facts: Facts, now: number): Transition {
-  return facts.hasRequired && now >= facts.deadlineAt
-    ? end("failed", "everything answered too late to deliver in time", [])
+  const isLate = facts.overlap === "ours" && facts.hasRequired && now >= facts.deadlineAt;
+  const problem = "everything answered too late to deliver in time";
+  return isLate
+    ? finish({ state: "failed", problem }, [], facts, now)
     : { next: go("mint", now), effects: [] };
 }
 
 /** The value that was being put back died, so the new one goes out after all, unless that is dead too. */
 function turnRound(at: Position, facts: Facts, now: number): Transition {
-  return facts.newIsPending ? deliver(facts, now) : end("cancelled", at.problem, []);
+  return facts.newIsPending
+    ? deliver(facts, now)
+    : finish({ state: "cancelled", problem: at.problem }, [], facts, now);
 }
 
 function deliver(facts: Facts, now: number): Transition {
-  if (!facts.hasRequired) return end("succeeded", null, ["send-new", "promote"]);
-  return { next: go("deliver", Math.max(facts.deadlineAt, now)), effects: ["send-new"] };
+  const promoted: Effect[] = facts.isPromoted ? [] : ["promote"];
+  if (!facts.hasRequired) {
+    return finish({ state: "succeeded", problem: null }, ["send-new", ...promoted], facts, now);
+  }
+  return { next: go("deliver", Math.max(deliverUntil(facts), now)), effects: ["send-new"] };
+}
+
+/** When waiting for the destinations becomes a concern: with a service's clock, a quarter of the old one's time before its end. */
+function deliverUntil({ overlap, oldEndsAt, mintedAt, deadlineAt }: Facts): number {
+  if (overlap !== "provider" || oldEndsAt === null || mintedAt === null) return deadlineAt;
+  return oldEndsAt - Math.floor((oldEndsAt - mintedAt) / 4);
 }
 
 /**
- * Not every required destination confirmed in time. With the old value still current everything goes back to it; both live
- * until each destination that may have seen the new one confirmed the old one. With nothing to go back to, only forward.
+ * Not every required destination confirmed in time. With the old value still current and ours to keep, everything goes back to
+ * it; both live until each destination that may have seen the new one confirmed the old one. Otherwise only forward.
  */
 function late(at: Position, facts: Facts, now: number): Transition {
   const problem = "a required destination did not confirm in time";
-  if (!facts.oldIsCurrent) {
-    return { next: { ...at, state: "needs-attention", dueAt: now + DAILY_MS, problem }, effects: [] };
+  if (
+    facts.overlap === "provider" &&
+    facts.oldEndsAt !== null &&
+    now >= facts.oldEndsAt &&
+    !facts.isPromoted
+  ) {
+    return {
+      next: { ...at, state: "needs-attention", dueAt: now + DAILY_MS, problem },
+      effects: ["promote"],
+    };
   }
-  return putBack("needs-attention", problem, facts, now);
+  if (facts.overlap !== "ours" || !facts.oldIsCurrent) {
+    const dueAt = facts.oldEndsAt !== null && facts.oldEndsAt > now ? facts.oldEndsAt : now + DAILY_MS;
+    const isNews = facts.overlap !== "ours" && at.state !== "needs-attention";
+    const effects: Effect[] = isNews ? ["announce-at-risk"] : [];
+    return { next: { ...at, state: "needs-attention", dueAt, problem }, effects };
+  }
+  return putBack({ state: "failed", problem }, "needs-attention", facts, now);
 }
 
+/** A person ends it. What is in doubt is settled first; what was minted is put back and revoked, or, with no way back, revoked. */
 function stop(at: Position, problem: string, facts: Facts, now: number): Transition {
+  const ending: Ending = { state: "cancelled", problem };
   if (at.step === "done") return stay(at);
-  if (!facts.hasNew) return end("cancelled", problem, []);
-  if (!facts.oldIsCurrent) return end("cancelled", problem, ["discard-new"]);
-  return at.step === "put-back" ? stay(at) : putBack("running", problem, facts, now);
+  if (at.step === "sweep") return { next: { ...at, ending }, effects: [] };
+  if (at.step === "settle") return { next: { ...at, ending }, effects: [] };
+  if (at.step === "mint" && facts.isMinting)
+    return doubt({ ...at, ending }, { kind: "stopped", problem }, facts, now);
+  if (!facts.hasNew) {
+    return clockRuns(facts) ? rejected(problem, facts, now) : finish(ending, [], facts, now);
+  }
+  if (!facts.oldIsCurrent) return finish(ending, ["discard-new"], facts, now);
+  // The service's clock on the old value runs, so there is no staying with it: a replacement is needed all the same.
+  if (facts.overlap !== "ours") return rejected(problem, facts, now);
+  return at.step === "put-back" ? stay(at) : putBack(ending, "running", facts, now);
 }
 
-function putBack(state: RotationState, problem: string, facts: Facts, now: number): Transition {
-  if (!facts.wasAttempted) return end("failed", problem, ["send-old", "discard-new"]);
+/** A deadline is no try, so at the steps that wait for deliveries only those are tried again. */
+function retry(at: Position, facts: Facts, now: number): Transition {
+  if (at.step === "done" || at.step === "deliver" || at.step === "put-back") return stay(at);
+  if (at.step === "settle" && at.state === "needs-human") return mintAgain(at, facts, now);
+  return { next: { ...at, attempt: 0, dueAt: now }, effects: [] };
+}
+
+function abandon(at: Position, problem: string, facts: Facts, now: number): Transition {
+  if (at.step !== "settle" || at.state !== "needs-human") return stay(at);
+  if (facts.overlap === "ours") {
+    return finish(at.ending ?? { state: "failed", problem }, ["lose-version"], facts, now);
+  }
+  return lose(problem, facts, now);
+}
+
+function putBack(ending: Ending, state: RotationState, facts: Facts, now: number): Transition {
+  if (!facts.wasAttempted) return finish(ending, ["send-old", "discard-new"], facts, now);
   return {
-    next: { step: "put-back", state, attempt: 0, dueAt: now + DAILY_MS, problem },
+    next: { ...go("put-back", now + DAILY_MS), state, problem: ending.problem },
     effects: ["send-old"],
   };
 }

@@ -6,12 +6,13 @@ import type { DeliveryRow } from "../store/deliveries.ts";
 import type { DestinationRow } from "../store/destinations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { BACKOFF_MS, backoffMs } from "./backoff.ts";
-import { advanceRotation, isOfUse } from "./changes.ts";
+import { advanceRotation } from "./changes.ts";
 import { type EngineContext, randomUnit, record } from "./context.ts";
+import { isOfUse } from "./effects.ts";
 import { markUnwell, noteResult } from "./probe.ts";
 import { type RetirementOutcome, retire } from "./retirement.ts";
 import { allHeld } from "./sends.ts";
-import type { DeliverResult } from "./steps/deliver.ts";
+import { type DeliverResult, mayStillLand } from "./steps/deliver.ts";
 
 /** Commits how an attempt to deliver ended. When it was the last one that a rotation waited for, that goes on in the same commit. */
 export function settleDelivery(context: EngineContext, delivery: DeliveryRow, sent: DeliverResult): void {
@@ -33,7 +34,7 @@ export function settleDelivery(context: EngineContext, delivery: DeliveryRow, se
   } else if (result.kind === "held") {
     hold(context, delivery, result);
   } else {
-    retryOrFail(context, delivery, result);
+    retryOrFail(context, delivery, result, mayStillLand(sent) ? delivery.leaseUntil : delivery.landsUntil);
   }
 }
 
@@ -121,28 +122,29 @@ function retryOrFail(
   context: EngineContext,
   delivery: DeliveryRow,
   result: Exclude<SendResult, { kind: "held" }>,
+  landsUntil: number | null,
 ): void {
   const { store, random } = context;
   const destination = store.destinations.get(delivery.destinationId);
   if (!destination) return;
   const table = destinationOf(destination.type).retryAfterMs ?? BACKOFF_MS;
   const exhausted = result.kind === "gone" || delivery.attempt >= table.length;
-  if (!exhausted) {
-    const wait = backoffMs(table, delivery.attempt, randomUnit(random), waitOf(result));
+  if (exhausted && destination.state !== "disabled") markUnwell(context, destination, "failing", result);
+  // What a live rotation waits for is tried until it is held: there may be no other way on.
+  const isAwaited = store.rotations.live(delivery.keyId)?.id === delivery.rotationId;
+  const attempt = delivery.attempt + 1;
+  if (exhausted && !isAwaited) {
     release(context, delivery, {
-      attempt: delivery.attempt + 1,
-      dueAt: context.now() + wait,
+      state: "failing",
+      attempt,
+      landsUntil,
+      dueAt: null,
       lastCall: result.report,
     });
     return;
   }
-  release(context, delivery, {
-    state: "failing",
-    attempt: delivery.attempt + 1,
-    dueAt: null,
-    lastCall: result.report,
-  });
-  if (destination.state !== "disabled") markUnwell(context, destination, "failing", result);
+  const wait = backoffMs(table, delivery.attempt, randomUnit(random), waitOf(result));
+  release(context, delivery, { attempt, landsUntil, dueAt: context.now() + wait, lastCall: result.report });
 }
 
 function waitOf(result: SendResult): number {

@@ -38,6 +38,11 @@ export function isDue(
   return at !== null && at <= now && (key.expiresAt === null || now < key.expiresAt);
 }
 
+/** How long the old version should live: the grace asked for, or the policy's. Milliseconds. */
+export function graceMs(policy: Policy, asked: string | null): number {
+  return parseDuration(asked ?? policy.grace ?? DEFAULT_GRACE);
+}
+
 /**
  * When the old version's grace ends: after the grace asked for (or the policy's), and never before the slowest required
  * destination is sure to show the new value.
@@ -49,7 +54,7 @@ export function graceEndsAt(
   propagationMs: number,
   promotedAt: number,
 ): number {
-  return promotedAt + Math.max(parseDuration(asked ?? policy.grace ?? DEFAULT_GRACE), propagationMs);
+  return promotedAt + Math.max(graceMs(policy, asked), propagationMs);
 }
 
 /** True when a version in grace may be revoked: its deadline, floor included, has passed. */

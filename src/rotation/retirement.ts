@@ -14,7 +14,8 @@ export interface RetirementPosition {
 }
 
 export type RetirementOutcome =
-  | { kind: "grace-ended" }
+  /** `byService`: the service has ended the old value by itself, so only its confirmation is left. */
+  | { kind: "grace-ended"; byService: boolean }
   /** The service took it, or said that it was gone already. */
   | { kind: "revoked" }
   | { kind: "revoke-failed"; retryAfterMs?: number }
@@ -48,7 +49,8 @@ export function retire(
   now: number,
 ): RetirementTransition {
   if (at.stage === "previous" && outcome.kind === "grace-ended") {
-    return { next: { stage: "revoking", serviceRevokedAt: null, attempt: 0, dueAt: now }, effects: [] };
+    const serviceRevokedAt = outcome.byService ? now : null;
+    return { next: { stage: "revoking", serviceRevokedAt, attempt: 0, dueAt: now }, effects: [] };
   }
   if (at.stage !== "revoking") return { next: at, effects: [] };
   switch (outcome.kind) {

@@ -49,6 +49,7 @@ export function addDelivery(
     state: "pending",
     attempt: 0,
     attemptedAt: null,
+    landsUntil: null,
     deliveredAt: null,
     lastCall: null,
     createdAt: now(),

@@ -22,6 +22,8 @@ export interface DeliveryRow extends Claimable {
   attempt: number;
   /** First attempt that may have landed. */
   attemptedAt: number | null;
+  /** Until when an attempt that was never answered may still land. */
+  landsUntil: number | null;
   deliveredAt: number | null;
   lastCall: CallReport | null;
   createdAt: number;
@@ -43,6 +45,7 @@ export class DeliveryTable extends WorkTable<DeliveryRow> {
       state: "plain",
       attempt: "plain",
       attemptedAt: "plain",
+      landsUntil: "plain",
       deliveredAt: "plain",
       lastCall: "json",
       createdAt: "plain",
@@ -75,7 +78,7 @@ export class DeliveryTable extends WorkTable<DeliveryRow> {
   /** Deliveries of a key to one destination that may still be on their way. */
   ofKeyAt(keyId: string, destinationId: string): DeliveryRow[] {
     return this.select(
-      "WHERE keyId = ? AND destinationId = ? AND (dueAt IS NOT NULL OR leaseUntil IS NOT NULL)",
+      "WHERE keyId = ? AND destinationId = ? AND (dueAt IS NOT NULL OR leaseUntil IS NOT NULL OR landsUntil IS NOT NULL)",
       keyId,
       destinationId,
     );

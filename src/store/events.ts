@@ -34,6 +34,11 @@ export class EventTable {
     )[0];
   }
 
+  /** Time of the newest event, or 0: the highest time on record. */
+  lastAt(): number {
+    return this.#sql.all<{ at: number }>("SELECT at FROM event ORDER BY seq DESC LIMIT 1")[0]?.at ?? 0;
+  }
+
   append(row: EventRow): void {
     this.#sql.all(
       "INSERT INTO event (seq, id, type, at, actor, keyId, data, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

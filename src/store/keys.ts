@@ -3,7 +3,8 @@ import type { DueQueue } from "./due.ts";
 import type { Sql, SqlValue } from "./sql.ts";
 import { WorkTable } from "./work-table.ts";
 
-export type KeyState = "active" | "revoked" | "deleting" | "deleted";
+/** `lost`: the service holds a value that never reached us, and the old one is dead. A person hands in a new one. */
+export type KeyState = "active" | "lost" | "revoked" | "deleting" | "deleted";
 
 /** When and how a key rotates. Durations are kept as the text that was given; what is absent has its default. */
 export interface Policy {

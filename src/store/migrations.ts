@@ -160,6 +160,18 @@ const MIGRATIONS: readonly string[] = [
     dueAt INTEGER
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE delivery ADD COLUMN landsUntil INTEGER;
+  ALTER TABLE version ADD COLUMN reference TEXT;
+  ALTER TABLE rotation ADD COLUMN mints INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE rotation ADD COLUMN doubts INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE rotation ADD COLUMN intentAt INTEGER;
+  ALTER TABLE rotation ADD COLUMN settleAt INTEGER;
+  ALTER TABLE rotation ADD COLUMN oldEndsAt INTEGER;
+  ALTER TABLE rotation ADD COLUMN seen TEXT;
+  ALTER TABLE rotation ADD COLUMN ending TEXT;
+  ALTER TABLE rotation ADD COLUMN tally TEXT;
+  `,
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */

@@ -3,11 +3,41 @@ import type { DueQueue } from "./due.ts";
 import type { Sql } from "./sql.ts";
 import { type CallReport, type Claimable, WorkTable } from "./work-table.ts";
 
-/** What is being done, in order; `put-back` only when the new value could not be delivered in time. */
-export type RotationStep = "preflight" | "mint" | "test" | "deliver" | "put-back" | "done";
+/**
+ * What is being done, in order. `settle` only while a mint is in doubt, `put-back` only when the new value could not be delivered
+ * in time, `sweep` only when something minted may still turn up.
+ */
+export type RotationStep =
+  | "preflight"
+  | "mint"
+  | "settle"
+  | "test"
+  | "deliver"
+  | "put-back"
+  | "sweep"
+  | "done";
 
-/** `blocked` and `needs-attention` are states of a live rotation; the last three are its ends. */
-export type RotationState = "running" | "blocked" | "needs-attention" | "succeeded" | "failed" | "cancelled";
+/** `blocked` and the `needs-…` are states of a live rotation; the last three are its ends. */
+export type RotationState =
+  | "running"
+  | "blocked"
+  | "needs-attention"
+  | "needs-human"
+  | "succeeded"
+  | "failed"
+  | "cancelled";
+
+/** How a rotation is to end once what is in doubt is settled. */
+export interface Ending {
+  state: "succeeded" | "failed" | "cancelled";
+  problem: string | null;
+}
+
+/** What tests of the old value have said in a row, while a mint without overlap is in doubt. */
+export interface Tally {
+  verdict: "valid" | "rejected";
+  at: number;
+}
 
 export type Trigger = "schedule" | "manual";
 
@@ -33,6 +63,20 @@ export interface RotationRow extends Claimable {
   startedAt: number;
   deadlineAt: number;
   endedAt: number | null;
+  /** Attempts to mint so far: each has a marker and an idempotency key of its own. */
+  mints: number;
+  /** Attempts whose result was in doubt. */
+  doubts: number;
+  /** When the present attempt to mint began; null once its result is recorded. */
+  intentAt: number | null;
+  /** When no call to mint can be running any more. */
+  settleAt: number | null;
+  /** When the service ends the old value, once its clock runs. */
+  oldEndsAt: number | null;
+  /** References that the service listed before the mint, to tell ours from what was there. */
+  seen: string[] | null;
+  ending: Ending | null;
+  tally: Tally | null;
 }
 
 export class RotationTable extends WorkTable<RotationRow> {
@@ -55,6 +99,14 @@ export class RotationTable extends WorkTable<RotationRow> {
       startedAt: "plain",
       deadlineAt: "plain",
       endedAt: "plain",
+      mints: "plain",
+      doubts: "plain",
+      intentAt: "plain",
+      settleAt: "plain",
+      oldEndsAt: "plain",
+      seen: "json",
+      ending: "json",
+      tally: "json",
       claim: "plain",
       leaseUntil: "plain",
       dueAt: "plain",

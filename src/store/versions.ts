@@ -3,10 +3,11 @@ import type { DueQueue } from "./due.ts";
 import type { Sql } from "./sql.ts";
 import { type CallReport, type Claimable, WorkTable } from "./work-table.ts";
 
-export type Stage = "pending" | "current" | "previous" | "revoking" | "revoked" | "discarded";
+/** `lost`: minted, but its value never reached us and nothing names it. */
+export type Stage = "pending" | "current" | "previous" | "revoking" | "revoked" | "discarded" | "lost";
 
 /** Why a version stopped being of use. */
-export type EndReason = "rotated" | "revoked" | "deleted" | "discarded";
+export type EndReason = "rotated" | "revoked" | "deleted" | "discarded" | "lost";
 
 export interface VersionRow extends Claimable {
   /** For an issued value the public id inside it. */
@@ -16,6 +17,8 @@ export interface VersionRow extends Claimable {
   stage: Stage;
   /** The rotation that minted it; null for a first version. */
   rotationId: string | null;
+  /** How the service names it; for an issued value its id. Null for a lost one that nothing names. */
+  reference: string | null;
   /** The fields, sealed; wiped when the version dies, and not kept for an issued key without destinations. */
   sealed: Uint8Array | null;
   /** SHA-256 of the secret, for keys that Rekey verifies. */
@@ -46,6 +49,7 @@ export class VersionTable extends WorkTable<VersionRow> {
       number: "plain",
       stage: "plain",
       rotationId: "plain",
+      reference: "plain",
       sealed: "plain",
       digest: "plain",
       fingerprint: "plain",
@@ -89,7 +93,7 @@ export class VersionTable extends WorkTable<VersionRow> {
   }
 }
 
-/** True once a version was seen dead. */
+/** True once there is nothing left to do for a version: seen dead, or lost. */
 export function isDead(version: VersionRow): boolean {
-  return version.stage === "revoked" || version.stage === "discarded";
+  return version.stage === "revoked" || version.stage === "discarded" || version.stage === "lost";
 }

@@ -147,8 +147,10 @@ export async function settle(ring: Pick<TestKeyring, "code">): Promise<void> {
   await eventually(async () => {
     const { due = [] } = await readTables(ring);
     const soon = Date.now() + 60_000;
+    // A version in grace is at rest until its time has come; what is due later may be in a worker's hands.
     const work = due.filter(
-      ({ lane, kind, at }) => lane === 0 && kind !== "idempotency" && Number(at) < soon,
+      ({ lane, kind, at }) =>
+        lane === 0 && kind !== "idempotency" && Number(at) < (kind === "version" ? Date.now() : soon),
     );
     expect(work).toEqual([]);
   }, 10_000);

@@ -1,6 +1,6 @@
 /** What every provider promises: by itself, and through a keyring from mint to the proof that the old value is dead. */
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import type { Provider, ProviderContext } from "../../src/providers/provider.ts";
+import type { MintIntent, Provider, ProviderContext } from "../../src/providers/provider.ts";
 import { PROVIDER_NAMES, PROVIDERS, providerOf } from "../../src/providers/registry.ts";
 import { pass } from "../support/clock.ts";
 import { quiet, ring } from "../support/inside.ts";
@@ -9,6 +9,7 @@ import { makeScene } from "../support/scene.ts";
 /** The part of a keyring that a provider sees, without one: values are accepted until they are taken out. */
 class Bench implements ProviderContext {
   readonly prefix = "rekey";
+  readonly old = undefined;
   readonly accepted = new Map<string, string>();
   #count = 0;
 
@@ -24,6 +25,8 @@ class Bench implements ProviderContext {
   };
 }
 
+const INTENT: MintIntent = { marker: "marker", idempotencyKey: "key", graceMs: 0, again: false };
+
 /** Beyond what every key needs. */
 const EXTRA: Record<string, Record<string, unknown>> = { access: { scopes: ["keys:read"] } };
 
@@ -36,7 +39,7 @@ describe.each(PROVIDER_NAMES)("the provider %s by itself", (name) => {
   });
 
   async function mint() {
-    const result = await provider.mint(bench);
+    const result = await provider.mint(bench, INTENT);
     if (result.kind !== "minted") throw new Error(result.kind);
     return result;
   }
@@ -60,9 +63,9 @@ describe.each(PROVIDER_NAMES)("the provider %s by itself", (name) => {
 
   it("finds valid what was minted and rejects what is gone", async () => {
     const { reference } = await mint();
-    expect(await provider.test(bench, reference)).toEqual({ kind: "valid" });
+    expect(await provider.test?.(bench, { fields: undefined, reference })).toEqual({ kind: "valid" });
     bench.accepted.delete(reference);
-    expect(await provider.test(bench, reference)).toEqual({
+    expect(await provider.test?.(bench, { fields: undefined, reference })).toEqual({
       kind: "rejected",
       problem: expect.stringMatching(/\S/),
     });
@@ -70,9 +73,9 @@ describe.each(PROVIDER_NAMES)("the provider %s by itself", (name) => {
 
   it("revokes, and calls it revoked when it was gone already", async () => {
     const { reference } = await mint();
-    expect(await provider.revoke(bench, reference)).toEqual({ kind: "revoked" });
+    expect(await provider.revoke?.(bench, { fields: undefined, reference })).toEqual({ kind: "revoked" });
     bench.accepted.delete(reference);
-    expect(await provider.revoke(bench, reference)).toEqual({ kind: "revoked" });
+    expect(await provider.revoke?.(bench, { fields: undefined, reference })).toEqual({ kind: "revoked" });
   });
 });
 

@@ -100,6 +100,15 @@ function run(happenings: Happening[], hasRequired: boolean, unitValue: number): 
 
   const feed = (outcome: Outcome) => {
     const facts: Facts = {
+      overlap: "ours",
+      resolver: "nobody",
+      settleAt: null,
+      isMinting: false,
+      maySurface: false,
+      oldEndsAt: null,
+      mintedAt: null,
+      propagationMs: 0,
+      isPromoted: stages.fresh === "current",
       deadlineAt: START + 6 * HOUR,
       hasRequired,
       oldIsCurrent: stages.old === "current",

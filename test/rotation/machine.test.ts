@@ -15,6 +15,15 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
 const FACTS: Facts = {
+  overlap: "ours",
+  resolver: "nobody",
+  settleAt: null,
+  isMinting: false,
+  maySurface: false,
+  oldEndsAt: null,
+  mintedAt: null,
+  propagationMs: 0,
+  isPromoted: false,
   deadlineAt: NOW + 6 * HOUR,
   hasRequired: true,
   oldIsCurrent: true,
@@ -25,7 +34,16 @@ const FACTS: Facts = {
 };
 
 function at(step: RotationStep, change: Partial<Position> = {}): Position {
-  return { step, state: "running", attempt: 0, dueAt: NOW, problem: null, ...change };
+  return {
+    step,
+    state: "running",
+    attempt: 0,
+    dueAt: NOW,
+    problem: null,
+    ending: null,
+    tally: null,
+    ...change,
+  };
 }
 
 function go(from: Position, outcome: Outcome, facts: Partial<Facts> = {}, now = NOW) {
@@ -241,6 +259,8 @@ describe("late news", () => {
   const HEARD: Record<RotationStep, Outcome["kind"][]> = {
     preflight: ["preflight-green", "preflight-red"],
     mint: ["minted", "mint-refused", "mint-postponed"],
+    settle: ["minted", "mint-refused", "mint-postponed"],
+    sweep: [],
     test: ["test-valid", "test-rejected", "test-indeterminate"],
     deliver: ["all-held", "overdue"],
     "put-back": ["all-held", "overdue", "old-gone"],

@@ -17,7 +17,7 @@ const confirming: RetirementPosition = { ...revoking, serviceRevokedAt: NOW };
 
 describe("an old version", () => {
   it("is revoked at once when its grace has ended", () => {
-    expect(retire(inGrace, { kind: "grace-ended" }, true, 0, NOW).next).toEqual(revoking);
+    expect(retire(inGrace, { kind: "grace-ended", byService: false }, true, 0, NOW).next).toEqual(revoking);
   });
 
   it("is tested at once when the service took the revocation", () => {
@@ -64,7 +64,7 @@ describe("an old version", () => {
   it("is left alone by late news", () => {
     for (const stage of ["pending", "current", "revoked", "discarded"] as const) {
       const at = { ...inGrace, stage };
-      for (const outcome of [{ kind: "grace-ended" }, { kind: "revoked" }] as const) {
+      for (const outcome of [{ kind: "grace-ended", byService: false }, { kind: "revoked" }] as const) {
         expect(retire(at, outcome, true, 0, NOW)).toEqual({ next: at, effects: [] });
       }
     }
@@ -106,7 +106,7 @@ describe("a revocation that fails", () => {
 describe("whatever happens to an old version", () => {
   const outcomes = fc.array(
     fc.constantFrom<RetirementOutcome>(
-      { kind: "grace-ended" },
+      { kind: "grace-ended", byService: false },
       { kind: "revoked" },
       { kind: "revoke-failed" },
       { kind: "revoke-failed", retryAfterMs: 3 * DAY },

@@ -7,6 +7,7 @@ import { Vault } from "../../src/crypto/vault.ts";
 import type { Outbound } from "../../src/outbound/port.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 import { PROVIDERS } from "../../src/providers/registry.ts";
+import { createClock } from "../../src/rotation/clock.ts";
 import type { EngineContext } from "../../src/rotation/context.ts";
 import { Engine } from "../../src/rotation/engine.ts";
 import { migrate } from "../../src/store/migrations.ts";
@@ -19,6 +20,7 @@ export const FAULTS = [
   "crash-before",
   "crash-after",
   "answer-lost",
+  "answer-lost-lands-late",
   "rate-limited",
   "server-error",
   "timeout-took-effect",
@@ -33,13 +35,15 @@ export type Reply<T> =
   | { kind: "answered"; value: T }
   | { kind: "status"; status: number; retryAfterMs?: number }
   | { kind: "no-answer"; code: "timeout" | "network" }
-  | { kind: "garbage" };
+  /** It did what it did, and its answer cannot be read. */
+  | { kind: "garbage"; value: T };
 
 /** Decides the fault of the n-th call of a run. */
 export type Plan = (index: number, name: string) => Fault | undefined;
 
 const LATENCY_MS = 50;
 const TIMEOUT_MS = 15_000;
+const LATE_MS = 20_000;
 const RETRY_AFTER_MS = 7_000;
 const RESTART_MS = 1_000;
 const CRON_MS = 5 * 60_000;
@@ -72,6 +76,8 @@ class InstanceDied extends Error {}
 export class Simulator {
   /** Milliseconds since the epoch. */
   now = Date.UTC(2026, 0, 1);
+  /** How wrong the machine's clock is. The world keeps the right time. */
+  skewMs = 0;
   /** Names of the calls made, in order. */
   readonly calls: string[] = [];
   /** Promises that were broken, in words. */
@@ -159,6 +165,10 @@ export class Simulator {
             effect();
             return noAnswer("network");
           });
+        case "answer-lost-lands-late":
+          // The connection broke, and what was on its way arrives although nobody waits for it any more.
+          this.after(LATE_MS, effect);
+          return hear(LATENCY_MS, () => noAnswer("network"));
         case "timeout-took-effect":
           this.after(TIMEOUT_MS - LATENCY_MS, effect);
           return hear(TIMEOUT_MS, () => noAnswer("timeout"));
@@ -171,10 +181,7 @@ export class Simulator {
         case "refused":
           return hear(LATENCY_MS, () => ({ kind: "status", status: 403 }));
         case "garbage":
-          return hear(LATENCY_MS, () => {
-            effect();
-            return { kind: "garbage" };
-          });
+          return hear(LATENCY_MS, () => ({ kind: "garbage", value: effect() }));
       }
     });
   }
@@ -182,7 +189,9 @@ export class Simulator {
   /** Kills the process: nothing that it still had to say is heard, and a new one starts a second later on the same database. */
   crash(): void {
     this.#instance.alive = false;
-    this.after(RESTART_MS, () => this.#restart());
+    this.after(RESTART_MS, () => {
+      if (!this.#instance.alive) this.#restart();
+    });
   }
 
   /** The object is evicted between two events: memory is lost, storage and alarm stay. */
@@ -191,8 +200,9 @@ export class Simulator {
     this.#restart();
   }
 
-  /** A person or program acts: one transaction on the living instance, then the engine goes on. */
+  /** A person or program acts: one transaction, then the engine goes on. A request to a dead object starts a new one. */
   act<T>(change: (context: EngineContext, engine: Engine) => T): T {
+    if (!this.#instance.alive) this.#restart();
     const { context, engine } = this.#instance;
     const result = context.store.transaction(() => change(context, engine));
     this.#ignoreDeath(() => engine.pump());
@@ -213,7 +223,8 @@ export class Simulator {
         !first || next.at < first.at || (next.at === first.at && next.order < first.order) ? next : first,
       undefined,
     );
-    const alarmAt = this.#instance.alive ? this.#alarmAt : null;
+    const alarmAt =
+      this.#instance.alive && this.#alarmAt !== null ? Math.max(this.now, this.#alarmAt - this.skewMs) : null;
     const cronAt = this.#nextUsefulCron();
     const at = Math.min(timer?.at ?? Infinity, alarmAt ?? Infinity, cronAt);
     if (at > until) {
@@ -285,7 +296,7 @@ export class Simulator {
         if (!provider) throw new Error(`unknown provider ${name}`);
         return provider;
       },
-      now: () => this.now,
+      now: createClock(() => this.now + this.skewMs, this.store.events.lastAt()),
     };
     instance.engine = new Engine(instance.context, {
       keepAlive: () => undefined,

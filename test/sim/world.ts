@@ -77,8 +77,10 @@ function answerOf(reply: Reply<number>, method: string, host: string, at: number
   switch (reply.kind) {
     case "answered":
       return { report: report(reply.value === 200 ? "ok" : "status", reply.value), status: reply.value };
-    case "garbage":
-      return { report: report("status", 299), status: 299, body: "<html>" };
+    case "garbage": {
+      const status = reply.value === 200 ? 299 : reply.value;
+      return { report: report("status", status), status, body: "<html>" };
+    }
     case "status":
       return {
         report: report("status", reply.status),

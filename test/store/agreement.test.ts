@@ -118,6 +118,7 @@ function deliveryRow(id: string, dueAt: number | null): DeliveryRow {
     state: "pending",
     attempt: 0,
     attemptedAt: null,
+    landsUntil: null,
     deliveredAt: null,
     lastCall: null,
     createdAt: 0,

@@ -5,8 +5,9 @@ import { DEFAULT_PREFIX, formatToken, newPublicId, parseToken } from "../../issu
 import type { Fields } from "../../providers/provider.ts";
 import { providerOf } from "../../providers/registry.ts";
 import { err, ok, type Result } from "../../result.ts";
-import { advanceRotation, isOfUse, killVersion, reschedule, startRotation } from "../../rotation/changes.ts";
+import { advanceRotation, reschedule, startRotation } from "../../rotation/changes.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
+import { isOfUse, killVersion } from "../../rotation/effects.ts";
 import { addDelivery } from "../../rotation/sends.ts";
 import { valueColumns } from "../../rotation/values.ts";
 import type { KeyFilter, KeyRow, Policy } from "../../store/keys.ts";
@@ -103,6 +104,7 @@ export function createKey(
     number: 1,
     stage: "current",
     rotationId: null,
+    reference: versionId,
     ...value,
     issuedAt: input.issuedAt ?? now,
     promotedAt: now,
@@ -339,6 +341,7 @@ function revokeOne(context: EngineContext, key: KeyRow, number: number): Failure
   switch (version.stage) {
     case "revoked":
     case "discarded":
+    case "lost":
       return { code: "version-dead" };
     case "revoking":
       return undefined;
@@ -346,15 +349,13 @@ function revokeOne(context: EngineContext, key: KeyRow, number: number): Failure
       killVersion(context, version, "revoked");
       return undefined;
     case "current":
-      killVersion(context, version, "revoked");
-      if (rotation) advanceRotation(context, rotation, { outcome: { kind: "old-gone" } });
-      return undefined;
     case "pending":
       killVersion(context, version, "revoked");
-      if (rotation) {
-        advanceRotation(context, rotation, {
-          outcome: { kind: "stopped", problem: "its new version was revoked" },
-        });
+      if (rotation?.toVersion === number) {
+        const problem = "its new version was revoked";
+        advanceRotation(context, rotation, { outcome: { kind: "stopped", problem } });
+      } else if (rotation) {
+        advanceRotation(context, rotation, { outcome: { kind: "old-gone" } });
       }
       return undefined;
   }

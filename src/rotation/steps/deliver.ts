@@ -23,6 +23,11 @@ export function mayReceive({ state }: DestinationRow): boolean {
   return state === "ready" || state === "failing";
 }
 
+/** Whether a value that was sent got no answer, so that it may arrive after all, at a time nobody knows. */
+export function mayStillLand(sent: DeliverResult): boolean {
+  return sent.kind === "sent" && sent.result.kind === "failed" && sent.result.report.status === undefined;
+}
+
 export async function deliver(context: EngineContext, delivery: DeliveryRow): Promise<DeliverResult> {
   const { store } = context;
   const row = store.destinations.get(delivery.destinationId);

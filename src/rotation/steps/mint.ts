@@ -1,17 +1,64 @@
-/** Step 2: a new value at the service. */
-import { providerContext } from "../context.ts";
-import type { Step } from "./step.ts";
+/** Step 2: a new value at the service. The intent is stored before this runs, unless minting is a function of ours. */
+import { sha256 } from "../../crypto/hash.ts";
+import type { MintIntent, MintResult } from "../../providers/provider.ts";
+import type { RotationRow } from "../../store/rotations.ts";
+import { type EngineContext, providerContext } from "../context.ts";
+import { keyOf, versionOf } from "../effects.ts";
+import { graceMs } from "../policy.ts";
+import type { Step, StepResult } from "./step.ts";
 
 export const mint: Step = async (context, rotation) => {
-  const key = context.store.keys.get(rotation.keyId);
-  if (!key) return { outcome: { kind: "stopped", problem: "the key is gone" } };
-  const result = await context.providerOf(key.provider).mint(providerContext(context, key));
+  const key = keyOf(context, rotation);
+  const old = versionOf(context, rotation, rotation.fromVersion);
+  const provider = context.providerOf(key.provider);
+  const result = await provider.mint(providerContext(context, key, old), intentOf(context, rotation));
+  return fromMint(result);
+};
+
+/** What an attempt carries to the service: derived from rotation and attempt, so that repeating it is the same attempt. */
+export function intentOf(context: EngineContext, rotation: RotationRow): MintIntent {
+  const marker = markerOf(rotation, rotation.mints);
+  const key = keyOf(context, rotation);
+  return {
+    marker,
+    idempotencyKey: uuidOf(marker),
+    graceMs: graceMs(key.policy, rotation.grace),
+    again: rotation.oldEndsAt !== null,
+  };
+}
+
+/** The marker of one attempt of a rotation. */
+export function markerOf(rotation: RotationRow, attempt: number): string {
+  return `rekey-${rotation.id}-${attempt}`;
+}
+
+/** The outcome of a call to mint. */
+export function fromMint(result: MintResult): StepResult {
+  const { report } = result;
   switch (result.kind) {
     case "minted":
-      return { outcome: { kind: "minted" }, minted: result };
+      return { outcome: { kind: "minted" }, minted: result, report };
     case "refused":
-      return { outcome: { kind: "mint-refused", problem: result.problem } };
-    case "postponed":
-      return { outcome: { ...result, kind: "mint-postponed" } };
+      return { outcome: { kind: "mint-refused", problem: result.problem }, report };
+    case "postponed": {
+      const { problem, retryAfterMs } = result;
+      return {
+        outcome: { kind: "mint-postponed", problem, ...(retryAfterMs !== undefined && { retryAfterMs }) },
+        report,
+      };
+    }
+    case "in-doubt":
+      return { outcome: { kind: "mint-in-doubt", problem: result.problem }, report };
+    case "conflict":
+      return { outcome: { kind: "mint-conflict", problem: result.problem }, report };
   }
-};
+}
+
+/** A UUID (version 8, RFC 9562) made of a hash, for services that insist on one. */
+function uuidOf(text: string): string {
+  const bytes = Buffer.from(sha256(text).subarray(0, 16));
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = bytes.toString("hex");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}

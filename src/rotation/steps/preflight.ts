@@ -1,45 +1,83 @@
-/** Step 1: is everything ready? The provider answers and every required destination answers its probe. Nothing changes yet. */
-import { providerContext } from "../context.ts";
+/** Step 1: is everything ready? The provider answers, a slot is free, and every required destination answers its probe. Nothing changes yet. */
+import type { DestinationRow } from "../../store/destinations.ts";
+import type { RotationRow } from "../../store/rotations.ts";
+import { isDead } from "../../store/versions.ts";
+import { type EngineContext, providerContext } from "../context.ts";
+import { keyOf, versionOf } from "../effects.ts";
+import { resolverOf } from "../facts.ts";
 import { probeDestination } from "../probe.ts";
-import type { Step } from "./step.ts";
+import type { Step, StepResult } from "./step.ts";
 
-/** A destination that answered this recently is not asked again. */
+/** A destination that answered this recently is not asked again, unless the service leaves no way back. */
 const PROOF_LASTS_MS = 5 * 60_000;
 
 export const preflight: Step = async (context, rotation) => {
-  const { store } = context;
-  const key = store.keys.get(rotation.keyId);
-  if (!key) return { outcome: { kind: "stopped", problem: "the key is gone" } };
+  const key = keyOf(context, rotation);
+  const provider = context.providerOf(key.provider);
+  const old = versionOf(context, rotation, rotation.fromVersion);
+  const asks = providerContext(context, key, old);
 
-  const service = await context.providerOf(key.provider).preflight(providerContext(context, key));
-  const required = store.destinations
-    .linksOfKey(key.id)
-    .filter((link) => link.required)
-    .map((link) => store.destinations.get(link.destinationId))
-    .filter((row) => row !== undefined);
+  const slot = findSlotProblem(context, rotation);
+  if (slot) return { outcome: { kind: "preflight-red", ...slot } };
+
+  const required = requiredDestinations(context, rotation);
   const disabled = required.find((row) => row.state === "disabled");
   if (disabled) {
     const problem = `${disabled.name}: disabled, as it answered 410 Gone; test it or change it`;
     return { outcome: { kind: "preflight-red", problem } };
   }
-  const stale = required.filter(
-    (row) => row.state !== "ready" || (row.provenAt ?? 0) < context.now() - PROOF_LASTS_MS,
-  );
+  const service = await provider.preflight(asks);
+  const listed = resolverOf(provider) === "list" ? await provider.list?.(asks) : undefined;
+  const since = provider.overlap === "none" ? Infinity : context.now() - PROOF_LASTS_MS;
+  const stale = required.filter((row) => row.state !== "ready" || (row.provenAt ?? 0) < since);
   const probes = await Promise.all(stale.map((row) => probeDestination(context, row)));
+  const hasNews = probes.some((probe) => probe.isNews);
+  const alsoCommit = hasNews ? () => probes.forEach((probe) => void probe.commit()) : undefined;
+  const answer = (result: StepResult): StepResult => ({ ...result, ...(alsoCommit && { alsoCommit }) });
 
-  const red = probes.find((probe) => probe.result.kind !== "held");
+  for (const red of [service, listed]) {
+    if (red?.kind === "red" || red?.kind === "failed") {
+      const { problem, retryAfterMs, report } = red;
+      const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
+      return answer({ outcome: { kind: "preflight-red", problem, ...wait }, report });
+    }
+  }
   const waits = probes.map(({ result }) => (result.kind === "failed" ? (result.retryAfterMs ?? 0) : 0));
-  const problem =
-    service.kind === "red"
-      ? service.problem
-      : red && red.result.kind !== "held" && `${red.name}: ${red.result.problem}`;
-  return {
-    outcome: problem
-      ? { kind: "preflight-red", problem, retryAfterMs: Math.max(0, ...waits) }
-      : { kind: "preflight-green" },
-    report: red?.result.report,
-    ...(probes.some((probe) => probe.isNews) && {
-      alsoCommit: () => probes.forEach((probe) => void probe.commit()),
-    }),
-  };
+  for (const { name, result } of probes) {
+    if (result.kind !== "held") {
+      const problem = `${name}: ${result.problem}`;
+      const retryAfterMs = Math.max(0, ...waits);
+      return answer({ outcome: { kind: "preflight-red", problem, retryAfterMs }, report: result.report });
+    }
+  }
+  const seen = listed?.kind === "listed" ? listed.references : undefined;
+  return answer({ outcome: { kind: "preflight-green" }, ...(seen && { seen }) });
 };
+
+function requiredDestinations({ store }: EngineContext, { keyId }: RotationRow): DestinationRow[] {
+  return store.destinations
+    .linksOfKey(keyId)
+    .filter((link) => link.required)
+    .map((link) => store.destinations.get(link.destinationId))
+    .filter((row) => row !== undefined);
+}
+
+/** A service with few slots: our own version in grace frees its slot by itself; nothing else is ever deleted to make room. */
+function findSlotProblem(
+  context: EngineContext,
+  rotation: RotationRow,
+): { problem: string; retryAfterMs?: number } | undefined {
+  const key = keyOf(context, rotation);
+  const { maxLive } = context.providerOf(key.provider);
+  if (maxLive === undefined) return undefined;
+  const alive = context.store.versions.ofKey(key.id).filter((version) => !isDead(version));
+  if (alive.length < maxLive) return undefined;
+  const leaving = alive.find((version) => version.stage === "previous" || version.stage === "revoking");
+  if (!leaving) return { problem: "the service has no free slot" };
+  const frees = leaving.graceEndsAt ?? 0;
+  const wait = frees - context.now();
+  return {
+    problem: `version ${leaving.number} holds the slot until its grace ends`,
+    ...(wait > 0 && { retryAfterMs: wait }),
+  };
+}

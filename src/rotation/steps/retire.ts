@@ -1,6 +1,7 @@
-/** The last steps of an old version: revoke it at the service, then test it until the service is seen to refuse it. */
+/** The last steps of an old version: revoke it at the service, then see that the service refuses it or no longer lists it. */
+import type { Provider, ProviderContext } from "../../providers/provider.ts";
 import type { VersionRow } from "../../store/versions.ts";
-import { type EngineContext, providerContext } from "../context.ts";
+import { credentialOf, type EngineContext, providerContext } from "../context.ts";
 import { mayRevoke } from "../policy.ts";
 import { mustRevoke, type RetirementOutcome } from "../retirement.ts";
 
@@ -11,22 +12,53 @@ export async function retireVersion(
 ): Promise<RetirementOutcome | undefined> {
   const key = context.store.keys.get(version.keyId);
   if (!key) return undefined;
-  if (version.stage === "previous") {
-    return mayRevoke(version, context.now()) ? { kind: "grace-ended" } : undefined;
-  }
   const provider = context.providerOf(key.provider);
-  if (mustRevoke(version)) {
-    const result = await provider.revoke(providerContext(context, key), version.id);
-    if (result.kind === "failed") return { ...result, kind: "revoke-failed" };
-    if (version.serviceRevokedAt === null) return result;
+  if (version.stage === "previous") {
+    return mayRevoke(version, context.now())
+      ? { kind: "grace-ended", byService: provider.overlap === "provider" }
+      : undefined;
   }
-  const result = await provider.test(providerContext(context, key), version.id);
-  switch (result.kind) {
-    case "rejected":
-      return { kind: "seen-dead", confirmed: true };
-    case "valid":
-      return { kind: "still-alive" };
-    case "indeterminate":
-      return { ...result, kind: "unclear" };
+  const asks = providerContext(context, key, version);
+  if (mustRevoke(version) && provider.revoke) {
+    const result = await provider.revoke(asks, credentialOf(context, version));
+    if (result.kind === "failed") return { kind: "revoke-failed", ...waitOf(result.retryAfterMs) };
+    if (version.serviceRevokedAt === null) return { kind: "revoked" };
   }
+  const seen = await confirmDead(context, provider, asks, version);
+  // What cannot be revoked by a call may still die by other means; until then only a person can end it.
+  const waits = version.serviceRevokedAt === null && (seen.kind !== "seen-dead" || !seen.confirmed);
+  return waits ? { kind: "revoke-failed" } : seen;
+}
+
+async function confirmDead(
+  context: EngineContext,
+  provider: Provider,
+  asks: ProviderContext,
+  version: VersionRow,
+): Promise<RetirementOutcome> {
+  const credential = credentialOf(context, version);
+  if (provider.test && (provider.verifiedHere || credential.fields)) {
+    const result = await provider.test(asks, credential);
+    if (result.kind === "rejected") {
+      // A value this young may be refused because the service does not know it yet.
+      const knownAt = version.issuedAt + provider.propagationMs;
+      const wait = knownAt - context.now();
+      return wait > 0 ? { kind: "unclear", retryAfterMs: wait } : { kind: "seen-dead", confirmed: true };
+    }
+    return result.kind === "valid"
+      ? { kind: "still-alive" }
+      : { kind: "unclear", ...waitOf(result.retryAfterMs) };
+  }
+  if (provider.list) {
+    const result = await provider.list(asks);
+    if (result.kind === "failed") return { kind: "unclear", ...waitOf(result.retryAfterMs) };
+    return result.references.includes(credential.reference)
+      ? { kind: "still-alive" }
+      : { kind: "seen-dead", confirmed: true };
+  }
+  return { kind: "seen-dead", confirmed: false };
+}
+
+function waitOf(retryAfterMs: number | undefined) {
+  return retryAfterMs === undefined ? {} : { retryAfterMs };
 }

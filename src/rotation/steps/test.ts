@@ -1,19 +1,32 @@
-/** Step 3: the new value against the service. Only an explicit refusal counts as rejected. */
-import { providerContext } from "../context.ts";
+/** Step 3: the new value against the service. Only an explicit refusal counts as rejected, and not before the service must know the value. */
+import { credentialOf, providerContext } from "../context.ts";
+import { keyOf, versionOf } from "../effects.ts";
 import type { Step } from "./step.ts";
 
 export const test: Step = async (context, rotation) => {
-  const { store } = context;
-  const key = store.keys.get(rotation.keyId);
-  const version = store.versions.byNumber(rotation.keyId, rotation.toVersion ?? 0);
-  if (!key || !version) return { outcome: { kind: "stopped", problem: "the new version is gone" } };
-  const result = await context.providerOf(key.provider).test(providerContext(context, key), version.id);
-  switch (result.kind) {
-    case "valid":
-      return { outcome: { kind: "test-valid" } };
-    case "rejected":
-      return { outcome: { kind: "test-rejected", problem: `the new value was rejected: ${result.problem}` } };
-    case "indeterminate":
-      return { outcome: { ...result, kind: "test-indeterminate" } };
+  const key = keyOf(context, rotation);
+  const provider = context.providerOf(key.provider);
+  const version = versionOf(context, rotation, rotation.toVersion);
+  if (!version) return { outcome: { kind: "stopped", problem: "the new version is gone" } };
+  if (!provider.test) return { outcome: { kind: "test-valid" } };
+  const old = versionOf(context, rotation, rotation.fromVersion);
+  const result = await provider.test(providerContext(context, key, old), credentialOf(context, version));
+  const { report } = result;
+  if (result.kind === "valid") return { outcome: { kind: "test-valid" }, report };
+  const isEarly = context.now() < version.issuedAt + provider.propagationMs;
+  if (result.kind === "rejected" && !isEarly) {
+    return {
+      outcome: { kind: "test-rejected", problem: `the new value was rejected: ${result.problem}` },
+      report,
+    };
   }
+  const wait = result.kind === "indeterminate" ? result.retryAfterMs : undefined;
+  return {
+    outcome: {
+      kind: "test-indeterminate",
+      problem: result.problem,
+      ...(wait !== undefined && { retryAfterMs: wait }),
+    },
+    report,
+  };
 };

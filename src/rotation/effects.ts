@@ -1,0 +1,272 @@
+/** What each effect of the machine means in the database. Inside the caller's transaction; no calls. */
+
+import { newPublicId } from "../issuer/token.ts";
+import type { Fields, MintResult } from "../providers/provider.ts";
+import type { KeyRow } from "../store/keys.ts";
+import type { RotationRow } from "../store/rotations.ts";
+import type { EndReason, VersionRow } from "../store/versions.ts";
+import { type EngineContext, record } from "./context.ts";
+import type { Effect, Position } from "./machine.ts";
+import { cooldownEndsAt, graceEndsAt } from "./policy.ts";
+import { placesTried, sendVersion, slowestPropagationMs, supersede } from "./sends.ts";
+import { valueColumns } from "./values.ts";
+
+export type Minted = Extract<MintResult, { kind: "minted" }>;
+
+/** Commits one effect. Returns the rotation as it will be: the caller writes it, once. */
+export function applyEffect(
+  context: EngineContext,
+  rotation: RotationRow,
+  effect: Effect,
+  next: Position,
+  minted: Minted | undefined,
+): RotationRow {
+  switch (effect) {
+    case "store-version":
+      return storeMinted(context, rotation, minted);
+    case "send-new":
+      sendNew(context, rotation);
+      return rotation;
+    case "promote":
+      promote(context, rotation);
+      return rotation;
+    case "send-old":
+      sendOld(context, rotation);
+      return rotation;
+    case "discard-new":
+      discardNew(context, rotation);
+      return rotation;
+    case "lose-version":
+      loseVersion(context, rotation);
+      return { ...rotation, intentAt: null };
+    case "lose-key":
+      return loseKey(context, rotation, next.problem);
+    case "announce-blocked":
+      announce(context, rotation, "key.rotation.blocked", next);
+      return rotation;
+    case "announce-at-risk":
+      announce(context, rotation, "key.at-risk", next);
+      return rotation;
+    case "announce-attention":
+      announce(context, rotation, "key.rotation.needs-human", next);
+      return rotation;
+  }
+}
+
+/** Ends a version now: from this commit on verification refuses it, and the engine goes on until it is seen dead. */
+export function killVersion(context: EngineContext, version: VersionRow, endReason: EndReason): VersionRow {
+  for (const delivery of context.store.deliveries.ofVersion(version.keyId, version.number)) {
+    if (delivery.state === "pending" || delivery.state === "failing") supersede(context, delivery);
+  }
+  return context.store.versions.update(version, {
+    stage: "revoking",
+    endReason,
+    attempt: 0,
+    dueAt: context.now(),
+    leaseUntil: null,
+    claim: version.claim + 1,
+  });
+}
+
+/**
+ * Takes in a credential that the service made for us and that will never be of use: its value was lost on the way, or the
+ * rotation had ended when it came. It goes straight to its revocation.
+ */
+export function recordOrphan(
+  context: EngineContext,
+  rotation: RotationRow,
+  reference: string,
+  fields?: Fields,
+): void {
+  const version = insertVersion(context, keyOf(context, rotation), rotation.id, reference, fields);
+  killVersion(context, version, fields ? "discarded" : "lost");
+}
+
+function storeMinted(context: EngineContext, rotation: RotationRow, minted: Minted | undefined): RotationRow {
+  if (!minted) throw new Error("a minted version without a value");
+  const { reference, fields, oldEndsAt } = minted;
+  const version = insertVersion(context, keyOf(context, rotation), rotation.id, reference, fields);
+  return {
+    ...rotation,
+    toVersion: version.number,
+    intentAt: null,
+    ...(oldEndsAt !== undefined && { oldEndsAt }),
+  };
+}
+
+function insertVersion(
+  context: EngineContext,
+  key: KeyRow,
+  rotationId: string,
+  reference: string | null,
+  fields: Fields | undefined,
+): VersionRow {
+  const { store, random } = context;
+  const provider = context.providerOf(key.provider);
+  const number = key.lastNumber + 1;
+  const id = provider.verifiedHere && reference !== null ? reference : newPublicId(random);
+  const keep = store.destinations.linksOfKey(key.id).length > 0;
+  const value = fields
+    ? valueColumns(context, provider, id, fields, keep)
+    : { sealed: null, digest: null, fingerprint: null, hint: "" };
+  store.keys.update(key, { lastNumber: number });
+  return store.versions.insert({
+    id,
+    keyId: key.id,
+    number,
+    stage: "pending",
+    rotationId,
+    reference,
+    ...value,
+    issuedAt: context.now(),
+    promotedAt: null,
+    graceEndsAt: null,
+    endReason: null,
+    serviceRevokedAt: null,
+    revokedAt: null,
+    confirmed: false,
+    attempt: 0,
+    lastCall: null,
+    claim: 0,
+    leaseUntil: null,
+    dueAt: null,
+  });
+}
+
+function sendNew(context: EngineContext, rotation: RotationRow): void {
+  const version = versionOf(context, rotation, rotation.toVersion);
+  if (!version) throw new Error("a rotation delivers before it minted");
+  const links = context.store.destinations.linksOfKey(rotation.keyId);
+  sendVersion(context, keyOf(context, rotation), version, links, rotation.id);
+}
+
+/** Back to the old value, everywhere the new one may have landed and wherever the old one never arrived. */
+function sendOld(context: EngineContext, rotation: RotationRow): void {
+  const { store } = context;
+  const old = versionOf(context, rotation, rotation.fromVersion);
+  if (!old) return;
+  const tried = placesTried(context, rotation);
+  const arrived = store.deliveries
+    .ofVersion(old.keyId, old.number)
+    .filter((delivery) => delivery.state === "delivered");
+  const holders = new Set(arrived.map((delivery) => delivery.destinationId));
+  const links = store.destinations
+    .linksOfKey(rotation.keyId)
+    .filter((link) => tried.has(link.destinationId) || !holders.has(link.destinationId));
+  sendVersion(context, keyOf(context, rotation), old, links, rotation.id);
+}
+
+function promote(context: EngineContext, rotation: RotationRow): void {
+  const { store } = context;
+  const now = context.now();
+  const fresh = versionOf(context, rotation, rotation.toVersion);
+  if (fresh?.stage !== "pending") throw new Error("only a pending version can be promoted");
+  const key = keyOf(context, rotation);
+  const old = store.versions.current(rotation.keyId);
+  if (old) retireOld(context, rotation, key, old);
+  store.versions.update(fresh, { stage: "current", promotedAt: now });
+  const defaults = { cooldown: context.providerOf(key.provider).defaultCooldown };
+  store.keys.update(key, {
+    failures: 0,
+    retryAt: null,
+    ...(rotation.trigger !== "schedule" && { cooldownUntil: cooldownEndsAt(key.policy, defaults, now) }),
+  });
+}
+
+/** What becomes of the old value depends on who keeps it alive: we do, the service does, or nobody. */
+function retireOld(context: EngineContext, rotation: RotationRow, key: KeyRow, old: VersionRow): void {
+  const { store } = context;
+  const now = context.now();
+  const { overlap } = context.providerOf(key.provider);
+  if (overlap === "none") {
+    const dead = killVersion(context, old, "rotated");
+    store.versions.update(dead, { serviceRevokedAt: now, graceEndsAt: now });
+    return;
+  }
+  const endsAt =
+    overlap === "provider" && rotation.oldEndsAt !== null
+      ? rotation.oldEndsAt
+      : graceEndsAt(key.policy, rotation.grace, slowestPropagationMs(context, key.id), now);
+  store.versions.update(old, {
+    stage: "previous",
+    endReason: "rotated",
+    graceEndsAt: endsAt,
+    dueAt: Math.max(endsAt, now),
+  });
+}
+
+function discardNew(context: EngineContext, rotation: RotationRow): void {
+  const version = versionOf(context, rotation, rotation.toVersion);
+  if (version?.stage === "pending") killVersion(context, version, "discarded");
+}
+
+/** Something may live at the service that nothing here can name: it stays visible. Returns its number. */
+function loseVersion(context: EngineContext, rotation: RotationRow): number {
+  const lost = insertVersion(context, keyOf(context, rotation), rotation.id, null, undefined);
+  context.store.versions.update(lost, { stage: "lost", endReason: "lost" });
+  return lost.number;
+}
+
+/** The service holds a value that we shall never have, and the old one is dead: only a person can go on. */
+function loseKey(context: EngineContext, rotation: RotationRow, problem: string | null): RotationRow {
+  const { store } = context;
+  const key = keyOf(context, rotation);
+  const fresh = versionOf(context, rotation, rotation.toVersion);
+  let number = fresh?.number ?? null;
+  if (fresh && (fresh.stage === "pending" || fresh.stage === "current")) {
+    const dying = killVersion(context, fresh, "lost");
+    if (!context.providerOf(key.provider).revoke)
+      store.versions.update(dying, { stage: "lost", dueAt: null });
+  } else if (rotation.intentAt !== null) {
+    number = loseVersion(context, rotation);
+  }
+  const old = store.versions.current(key.id);
+  if (old) {
+    const dead = killVersion(context, old, "lost");
+    store.versions.update(dead, { serviceRevokedAt: context.now() });
+  }
+  store.keys.update(keyOf(context, rotation), { state: "lost" });
+  record(context, {
+    type: "key.lost",
+    actor: "rekey",
+    keyId: key.id,
+    data: { rotationId: rotation.id, version: number, problem },
+  });
+  return { ...rotation, intentAt: null };
+}
+
+function announce(
+  context: EngineContext,
+  rotation: RotationRow,
+  type: "key.rotation.blocked" | "key.at-risk" | "key.rotation.needs-human",
+  { problem }: Position,
+): void {
+  record(context, {
+    type,
+    actor: "rekey",
+    keyId: rotation.keyId,
+    data: { rotationId: rotation.id, problem },
+  });
+}
+
+/** Whether a key has a version that is not on its way out, or a live rotation that may yet make one. */
+export function isOfUse({ store }: EngineContext, keyId: string): boolean {
+  const alive = store.versions.alive(keyId);
+  return store.rotations.live(keyId) !== undefined || alive.some((version) => version.stage !== "revoking");
+}
+
+/** The key of a rotation. */
+export function keyOf({ store }: EngineContext, rotation: RotationRow): KeyRow {
+  const key = store.keys.get(rotation.keyId);
+  if (!key) throw new Error("a rotation without its key");
+  return key;
+}
+
+/** A version of a rotation's key by number. */
+export function versionOf(
+  { store }: EngineContext,
+  rotation: RotationRow,
+  number: number | null,
+): VersionRow | undefined {
+  return number === null ? undefined : store.versions.byNumber(rotation.keyId, number);
+}

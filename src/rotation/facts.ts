@@ -1,0 +1,47 @@
+/** What the machine may know: read from the rows, nothing decided here. */
+import type { Provider } from "../providers/provider.ts";
+import type { RotationRow } from "../store/rotations.ts";
+import { type EngineContext, randomUnit } from "./context.ts";
+import type { Facts, Resolver } from "./machine.ts";
+import { placesTried } from "./sends.ts";
+
+export function factsOf(context: EngineContext, rotation: RotationRow): Facts {
+  const { store, random } = context;
+  const { keyId, fromVersion, toVersion } = rotation;
+  const key = store.keys.get(keyId);
+  if (!key) throw new Error("a rotation without its key");
+  const provider = context.providerOf(key.provider);
+  const old = fromVersion === null ? undefined : store.versions.byNumber(keyId, fromVersion);
+  const fresh = toVersion === null ? undefined : store.versions.byNumber(keyId, toVersion);
+  return {
+    overlap: provider.overlap,
+    resolver: resolverOf(provider),
+    deadlineAt: rotation.deadlineAt,
+    settleAt: rotation.settleAt,
+    isMinting: rotation.intentAt !== null,
+    maySurface: provider.find !== undefined && rotation.doubts > 0,
+    oldEndsAt: rotation.oldEndsAt,
+    mintedAt: fresh?.issuedAt ?? null,
+    propagationMs: provider.propagationMs,
+    hasRequired: store.destinations.linksOfKey(keyId).some((link) => link.required),
+    oldIsCurrent: old?.stage === "current",
+    hasNew: fresh !== undefined,
+    newIsPending: fresh?.stage === "pending",
+    isPromoted: fresh?.stage === "current",
+    wasAttempted: placesTried(context, rotation).size > 0,
+    unit: randomUnit(random),
+  };
+}
+
+/** The surest way that a provider offers to settle a mint in doubt. */
+export function resolverOf(provider: Provider): Resolver {
+  if (provider.find) return "find";
+  if (provider.repeatsMint) return "repeat";
+  if (provider.overlap === "none") return provider.test ? "old-value" : "nobody";
+  return provider.list ? "list" : "nobody";
+}
+
+/** A version's place between intent and answer: when no call that was started now can be running any more. */
+export function settleTime(provider: Provider, startedAt: number): number {
+  return startedAt + Math.max(2 * provider.timeoutMs, provider.propagationMs);
+}

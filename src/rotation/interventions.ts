@@ -1,0 +1,75 @@
+/** What a person may do to a rotation or to a version on its way out. Inside the caller's transaction; the caller pumps afterwards. */
+import type { Failure } from "../errors/catalogue.ts";
+import { err, ok, type Result } from "../result.ts";
+import type { RotationRow } from "../store/rotations.ts";
+import type { VersionRow } from "../store/versions.ts";
+import { advanceRotation } from "./changes.ts";
+import { type EngineContext, record } from "./context.ts";
+import { keyOf } from "./effects.ts";
+
+/**
+ * Stops a rotation. What is in doubt is settled first; what was delivered is put back. A service that ends the old value by itself
+ * leaves nothing to go back to once its call to mint has begun.
+ */
+export function cancelRotation(
+  context: EngineContext,
+  rotation: RotationRow,
+  actor: string,
+): Result<RotationRow, Failure> {
+  if (!rotation.live) return err({ code: "rotation-ended" });
+  const { overlap } = context.providerOf(keyOf(context, rotation).provider);
+  if (overlap !== "ours" && rotation.mints > 0) return err({ code: "forward-only" });
+  const problem = `cancelled by ${actor}`;
+  return ok(advanceRotation(context, rotation, { outcome: { kind: "stopped", problem } }));
+}
+
+/** Tries now what waits: the present step, and every delivery of the key that is not held yet. */
+export function retryRotation(context: EngineContext, rotation: RotationRow): Result<RotationRow, Failure> {
+  if (!rotation.live) return err({ code: "rotation-ended" });
+  const { store } = context;
+  for (const delivery of store.deliveries.unsettled(rotation.keyId)) {
+    if (delivery.leaseUntil === null) {
+      store.deliveries.update(delivery, { state: "pending", attempt: 0, dueAt: context.now() });
+    }
+  }
+  // A row in a worker's hands is being tried already.
+  if (rotation.leaseUntil !== null) return ok(rotation);
+  return ok(advanceRotation(context, rotation, { outcome: { kind: "retried" } }));
+}
+
+/** Gives up finding out what a mint in doubt has made: a lost version stays on record, and the rotation ends. */
+export function abandonRotation(
+  context: EngineContext,
+  rotation: RotationRow,
+  actor: string,
+): Result<RotationRow, Failure> {
+  if (!rotation.live) return err({ code: "rotation-ended" });
+  const problem = `given up by ${actor}`;
+  return ok(advanceRotation(context, rotation, { outcome: { kind: "abandoned", problem } }));
+}
+
+/** Gives up on a revocation that does not succeed. The version counts as revoked, unconfirmed, and the history says who decided. */
+export function abandonVersion(
+  context: EngineContext,
+  version: VersionRow,
+  actor: string,
+): Result<VersionRow, Failure> {
+  if (version.stage !== "revoking") return err({ code: "not-revoking" });
+  const { store } = context;
+  const row = store.versions.update(version, {
+    stage: version.promotedAt === null ? "discarded" : "revoked",
+    revokedAt: context.now(),
+    confirmed: false,
+    sealed: null,
+    dueAt: null,
+    leaseUntil: null,
+    claim: version.claim + 1,
+  });
+  record(context, {
+    type: "key.revoked",
+    actor,
+    keyId: row.keyId,
+    data: { version: row.number, reason: row.endReason, confirmed: false, abandoned: true },
+  });
+  return ok(row);
+}

@@ -1,0 +1,120 @@
+/**
+ * A mint is in doubt: its call was started and its result is not recorded. It is never blindly repeated; this asks the service
+ * what happened, in the surest way that it offers.
+ */
+import type { ListResult, Provider } from "../../providers/provider.ts";
+import type { RotationRow } from "../../store/rotations.ts";
+import { type EngineContext, providerContext } from "../context.ts";
+import { keyOf, versionOf } from "../effects.ts";
+import { resolverOf } from "../facts.ts";
+import { fromMint, intentOf, markerOf } from "./mint.ts";
+import type { Step, StepResult } from "./step.ts";
+
+export const settle: Step = async (context, rotation) => {
+  const key = keyOf(context, rotation);
+  const provider = context.providerOf(key.provider);
+  switch (resolverOf(provider)) {
+    case "find":
+      return lookForMarkers(context, rotation, provider, [rotation.mints]);
+    case "repeat": {
+      const old = versionOf(context, rotation, rotation.fromVersion);
+      return fromMint(await provider.mint(providerContext(context, key, old), intentOf(context, rotation)));
+    }
+    case "list":
+      return compareLists(context, rotation, provider);
+    case "old-value":
+      return testOldValue(context, rotation, provider);
+    case "nobody":
+      return { outcome: { kind: "ambiguous", problem: "the service cannot say whether it made a key" } };
+  }
+};
+
+/** Before the end: looks once more for everything that this rotation may have made. */
+export const sweep: Step = (context, rotation) => {
+  const provider = context.providerOf(keyOf(context, rotation).provider);
+  const attempts = Array.from({ length: rotation.mints }, (_, index) => index + 1);
+  return lookForMarkers(context, rotation, provider, attempts);
+};
+
+async function lookForMarkers(
+  context: EngineContext,
+  rotation: RotationRow,
+  provider: Provider,
+  attempts: readonly number[],
+): Promise<StepResult> {
+  const key = keyOf(context, rotation);
+  const asks = providerContext(context, key, versionOf(context, rotation, rotation.fromVersion));
+  const found: string[] = [];
+  for (const attempt of attempts) {
+    const result = await provider.find?.(asks, markerOf(rotation, attempt));
+    if (result?.kind !== "listed") return failed(result);
+    found.push(...result.references);
+  }
+  const orphans = unrecorded(context, key.id, found);
+  return orphans.length > 0
+    ? { outcome: { kind: "orphans-found" }, orphans }
+    : { outcome: { kind: "none-found" } };
+}
+
+/** Exactly one stranger since preflight is ours. More may be a person's: those are never touched. */
+async function compareLists(
+  context: EngineContext,
+  rotation: RotationRow,
+  provider: Provider,
+): Promise<StepResult> {
+  const key = keyOf(context, rotation);
+  const result = await provider.list?.(
+    providerContext(context, key, versionOf(context, rotation, rotation.fromVersion)),
+  );
+  if (result?.kind !== "listed") return failed(result);
+  const before = new Set(rotation.seen ?? []);
+  const strangers = unrecorded(
+    context,
+    key.id,
+    result.references.filter((reference) => !before.has(reference)),
+  );
+  if (strangers.length === 0) return { outcome: { kind: "none-found" } };
+  if (strangers.length === 1) return { outcome: { kind: "orphans-found" }, orphans: strangers };
+  const problem = `${strangers.length} keys appeared at the service since the rotation began; one of them may be ours`;
+  return { outcome: { kind: "ambiguous", problem } };
+}
+
+async function testOldValue(
+  context: EngineContext,
+  rotation: RotationRow,
+  provider: Provider,
+): Promise<StepResult> {
+  const key = keyOf(context, rotation);
+  const old = versionOf(context, rotation, rotation.fromVersion);
+  const asks = providerContext(context, key, old);
+  if (!asks.old || !provider.test) {
+    return { outcome: { kind: "ambiguous", problem: "there is no old value to test" } };
+  }
+  const result = await provider.test(asks, asks.old);
+  const problem = result.kind === "valid" ? "" : result.problem;
+  const wait =
+    result.kind === "indeterminate" && result.retryAfterMs !== undefined ? result.retryAfterMs : undefined;
+  return {
+    outcome: {
+      kind: "old-tested",
+      verdict: result.kind === "indeterminate" ? "unclear" : result.kind,
+      problem: result.kind === "rejected" ? "the old value is dead and the new one never arrived" : problem,
+      ...(wait !== undefined && { retryAfterMs: wait }),
+    },
+    report: result.report,
+  };
+}
+
+function unrecorded({ store }: EngineContext, keyId: string, references: readonly string[]): string[] {
+  const known = new Set(store.versions.ofKey(keyId).map((version) => version.reference));
+  return references.filter((reference) => !known.has(reference));
+}
+
+function failed(result: Exclude<ListResult, { kind: "listed" }> | undefined): StepResult {
+  const problem = result?.problem ?? "the service cannot list its keys";
+  const wait = result?.retryAfterMs;
+  return {
+    outcome: { kind: "look-failed", problem, ...(wait !== undefined && { retryAfterMs: wait }) },
+    report: result?.report,
+  };
+}

@@ -1,0 +1,234 @@
+/**
+ * A scripted service that issues keys: any overlap, any set of abilities, and the truth of what lives there, so that an orphan
+ * shows. What goes wrong at a call is the simulator's plan.
+ */
+import type {
+  Credential as Known,
+  ListResult,
+  MintIntent,
+  MintResult,
+  Overlap,
+  Provider,
+  TestResult,
+} from "../../src/providers/provider.ts";
+import type { Reply, Simulator } from "./simulator.ts";
+
+export interface Abilities {
+  overlap: Overlap;
+  find?: boolean;
+  list?: boolean;
+  repeatsMint?: boolean;
+  /** A repeated mint is answered with a conflict instead of the value. */
+  conflicts?: boolean;
+  test?: boolean;
+  maxLive?: number;
+  propagationMs?: number;
+  /** New credentials show in lists only after this. */
+  listLagMs?: number;
+}
+
+interface Credential {
+  reference: string;
+  secret: string;
+  marker: string;
+  /** For overlap `provider`: when the service ends what it replaced. */
+  oldEndsAt?: number;
+  acceptedFrom: number;
+  listedFrom: number;
+  /** When it dies by the service's own clock or died by revocation. */
+  endsAt: number;
+  revokedByUs: boolean;
+}
+
+const TIMEOUT_MS = 15_000;
+/** Marks a key that a person made at the same service, with a label of their own. It is never ours to touch. */
+export const PERSON = "person";
+
+export class Service {
+  readonly credentials: Credential[] = [];
+  /** What the service saw done to it that must never happen, in words. */
+  readonly broken: string[] = [];
+  readonly abilities: Abilities;
+  #simulator: Simulator | undefined;
+  readonly #byIdempotencyKey = new Map<string, Credential>();
+  #count = 0;
+
+  constructor(abilities: Abilities) {
+    this.abilities = abilities;
+  }
+
+  attach(simulator: Simulator): void {
+    this.#simulator = simulator;
+  }
+
+  /** Makes a credential outside any rotation: what is adopted, or what a person makes by hand. */
+  make(marker: string): Credential {
+    this.#count += 1;
+    const credential: Credential = {
+      reference: `ref-${this.#count}`,
+      secret: `scripted-secret-${this.#count}`,
+      marker,
+      acceptedFrom: this.#now,
+      listedFrom: this.#now + (this.abilities.listLagMs ?? 0),
+      endsAt: Infinity,
+      revokedByUs: false,
+    };
+    this.credentials.push(credential);
+    return credential;
+  }
+
+  /** Whether it lets a value in: a new one only after a while. */
+  accepts(secret: string): boolean {
+    return this.credentials.some(
+      (credential) =>
+        credential.secret === secret && this.#isLive(credential) && this.#now >= credential.acceptedFrom,
+    );
+  }
+
+  /** References of what lives now and was made for Rekey. */
+  live(): string[] {
+    return this.credentials
+      .filter((credential) => this.#isLive(credential) && credential.marker !== PERSON)
+      .map(({ reference }) => reference);
+  }
+
+  provider(): Provider {
+    const {
+      overlap,
+      find,
+      list,
+      repeatsMint = false,
+      test = true,
+      maxLive,
+      propagationMs = 0,
+    } = this.abilities;
+    const lists =
+      (name: string, pick: (credential: Credential) => boolean) => async (): Promise<ListResult> =>
+        listOf(
+          await this.#call(name, () =>
+            this.credentials
+              .filter((one) => this.#isLive(one) && this.#now >= one.listedFrom && pick(one))
+              .map(({ reference }) => reference),
+          ),
+        );
+    return {
+      name: "scripted",
+      title: "Scripted service",
+      overlap,
+      ...(maxLive !== undefined && { maxLive }),
+      local: false,
+      timeoutMs: TIMEOUT_MS,
+      propagationMs,
+      repeatsMint,
+      verifiedHere: false,
+      opensApi: false,
+      adopts: true,
+      defaultCooldown: "0",
+      preflight: async () => {
+        const reply = await this.#call("preflight", () => true);
+        return reply.kind === "answered"
+          ? { kind: "green" }
+          : { kind: "red", problem: "the service did not answer" };
+      },
+      mint: async ({ old }, intent) => mintOf(await this.#call("mint", () => this.#mint(old, intent))),
+      ...(test && {
+        test: async (_, { fields }) =>
+          testOf(await this.#call("test", () => this.accepts(fields?.secret ?? ""))),
+      }),
+      ...(overlap !== "none" && {
+        revoke: async (_, { reference }) => {
+          const reply = await this.#call("revoke", () => this.#revoke(reference));
+          return reply.kind === "answered"
+            ? { kind: "revoked" }
+            : { kind: "failed", problem: problemOf(reply) };
+        },
+      }),
+      ...(find && {
+        find: async (_, marker) => lists("find", (credential) => credential.marker === marker)(),
+      }),
+      ...(list && { list: async () => lists("list", (credential) => credential.marker !== PERSON)() }),
+    };
+  }
+
+  #mint(
+    old: Known | undefined,
+    { marker, idempotencyKey, graceMs }: MintIntent,
+  ): Credential | "conflict" | "dead" {
+    const earlier = this.abilities.repeatsMint ? this.#byIdempotencyKey.get(idempotencyKey) : undefined;
+    if (earlier) return this.abilities.conflicts ? "conflict" : earlier;
+    const replaced = this.credentials.find(({ reference }) => reference === old?.reference);
+    if (this.abilities.overlap === "none") {
+      if (!replaced || !this.#isLive(replaced)) return "dead";
+      replaced.endsAt = this.#now;
+    }
+    if (this.abilities.overlap === "provider" && replaced) {
+      replaced.endsAt = Math.min(replaced.endsAt, this.#now + graceMs);
+    }
+    const credential = this.make(marker);
+    if (this.abilities.overlap === "provider" && replaced) credential.oldEndsAt = replaced.endsAt;
+    credential.acceptedFrom = this.#now + (this.abilities.propagationMs ?? 0) / 2;
+    this.#byIdempotencyKey.set(idempotencyKey, credential);
+    return credential;
+  }
+
+  #revoke(reference: string): true {
+    const credential = this.credentials.find((one) => one.reference === reference);
+    if (!credential) return true;
+    if (credential.marker === PERSON)
+      this.broken.push(`promise 4: ${reference}, made by a person, was revoked`);
+    if (this.#isLive(credential)) credential.revokedByUs = true;
+    credential.endsAt = Math.min(credential.endsAt, this.#now);
+    return true;
+  }
+
+  #isLive(credential: Credential): boolean {
+    return this.#now < credential.endsAt;
+  }
+
+  get #now(): number {
+    return this.#simulator?.now ?? 0;
+  }
+
+  #call<T>(name: string, effect: () => T): Promise<Reply<T>> {
+    if (!this.#simulator) throw new Error("the service is attached to no simulator");
+    return this.#simulator.outside(name, effect);
+  }
+}
+
+function mintOf(reply: Reply<Credential | "conflict" | "dead">): MintResult {
+  if (reply.kind === "answered") {
+    if (reply.value === "conflict") return { kind: "conflict", problem: "this request was made before" };
+    if (reply.value === "dead") return { kind: "refused", problem: "the key that asks is dead" };
+    const { reference, secret, oldEndsAt } = reply.value;
+    return { kind: "minted", reference, fields: { secret }, ...(oldEndsAt !== undefined && { oldEndsAt }) };
+  }
+  if (reply.kind === "status" && reply.status === 429) {
+    const { retryAfterMs } = reply;
+    return { kind: "postponed", problem: "429", ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  }
+  if (reply.kind === "status" && reply.status === 403) return { kind: "refused", problem: "403" };
+  return { kind: "in-doubt", problem: problemOf(reply) };
+}
+
+/** Only 401 is a refusal of the value itself; this service answers that as `false`. */
+function testOf(reply: Reply<boolean>): TestResult {
+  if (reply.kind !== "answered") return { kind: "indeterminate", problem: problemOf(reply) };
+  return reply.value ? { kind: "valid" } : { kind: "rejected", problem: "401" };
+}
+
+function listOf(reply: Reply<string[]>): ListResult {
+  return reply.kind === "answered"
+    ? { kind: "listed", references: reply.value }
+    : { kind: "failed", problem: problemOf(reply) };
+}
+
+function problemOf(reply: Reply<unknown>): string {
+  switch (reply.kind) {
+    case "status":
+      return `answered ${reply.status}`;
+    case "no-answer":
+      return `no answer (${reply.code})`;
+    default:
+      return "an answer that cannot be read";
+  }
+}
