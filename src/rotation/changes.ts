@@ -10,8 +10,9 @@ import { BACKOFF_MS, backoffMs } from "./backoff.ts";
 import { type EngineContext, randomUnit, record } from "./context.ts";
 import { applyEffect, isOfUse, keyOf, type Minted, recordOrphan, versionOf } from "./effects.ts";
 import { factsOf, settleTime } from "./facts.ts";
-import { initialPosition, isLive, type Outcome, type Position, transition } from "./machine.ts";
+import { initialPosition, isLive, transition } from "./machine.ts";
 import { deliverBy, graceMs, nextRotationAt } from "./policy.ts";
+import type { Outcome, Position } from "./position.ts";
 
 export interface StartRequest {
   trigger: Trigger;

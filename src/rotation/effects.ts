@@ -6,8 +6,8 @@ import type { KeyRow } from "../store/keys.ts";
 import type { RotationRow } from "../store/rotations.ts";
 import type { EndReason, VersionRow } from "../store/versions.ts";
 import { type EngineContext, record } from "./context.ts";
-import type { Effect, Position } from "./machine.ts";
 import { cooldownEndsAt, graceEndsAt } from "./policy.ts";
+import type { Effect, Position } from "./position.ts";
 import { placesTried, sendVersion, slowestPropagationMs, supersede } from "./sends.ts";
 import { valueColumns } from "./values.ts";
 

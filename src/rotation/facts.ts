@@ -2,7 +2,7 @@
 import type { Provider } from "../providers/provider.ts";
 import type { RotationRow } from "../store/rotations.ts";
 import { type EngineContext, randomUnit } from "./context.ts";
-import type { Facts, Resolver } from "./machine.ts";
+import type { Facts, Resolver } from "./position.ts";
 import { placesTried } from "./sends.ts";
 
 export function factsOf(context: EngineContext, rotation: RotationRow): Facts {

@@ -1,15 +1,8 @@
 /** Whatever happens, in whatever order: the machine as a model of a service with two values, driven by random outcomes. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  type Effect,
-  type Facts,
-  initialPosition,
-  isLive,
-  type Outcome,
-  type Position,
-  transition,
-} from "../../src/rotation/machine.ts";
+import { initialPosition, isLive, transition } from "../../src/rotation/machine.ts";
+import type { Effect, Facts, Outcome, Position } from "../../src/rotation/position.ts";
 
 const START = Date.UTC(2040, 0, 1);
 const HOUR = 3_600_000;

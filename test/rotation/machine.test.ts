@@ -1,12 +1,6 @@
 import { describe, expect, it } from "vitest";
-import {
-  type Facts,
-  initialPosition,
-  isLive,
-  type Outcome,
-  type Position,
-  transition,
-} from "../../src/rotation/machine.ts";
+import { initialPosition, isLive, transition } from "../../src/rotation/machine.ts";
+import type { Facts, Outcome, Position } from "../../src/rotation/position.ts";
 import type { RotationStep } from "../../src/store/rotations.ts";
 
 const NOW = Date.UTC(2040, 0, 1);
