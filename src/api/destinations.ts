@@ -132,7 +132,7 @@ const test = createRoute({
   summary: "Send a probe now: a signed ping, or a read",
   tags: ["destinations"],
   security,
-  request: { params: idParam },
+  request: { params: idParam, headers: idempotencyHeader },
   responses: { 200: answer("How it ended", testSchema), ...problems },
 });
 

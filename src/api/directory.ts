@@ -44,7 +44,7 @@ export async function findByName(env: Env, name: string): Promise<Result<Keyring
   const found = await registryOf(env).find({ name });
   return found
     ? ok(rememberKnown(found))
-    : err({ code: "keyring-unknown", detail: `no keyring is named ${name}` });
+    : err({ code: "keyring-unknown", detail: "no keyring has the name in Rekey-Keyring" });
 }
 
 /** Records a new keyring's code where every place can see it. */

@@ -7,6 +7,8 @@ import { keyringOf } from "./stub.ts";
 const PAGE = 100;
 /** The free plan allows 1,000 calls to objects an invocation; what is left over follows at the next cron. */
 const MAX_VISITS = 900;
+/** Kept for the daily visits, so that many rotations never starve the repair. */
+const RESERVED_FOR_UNSEEN = 200;
 const VISITS_AT_ONCE = 6;
 const MAX_VISITS_OF_ONE = 10;
 
@@ -25,12 +27,12 @@ export async function sweep(env: Env, scheduledAt: number): Promise<SweepReport>
   const gate = new Gate(VISITS_AT_ONCE);
   const report: SweepReport = { visited: 0, failed: 0, started: 0 };
   const lists = [
-    (limit: number) => registry.nextDue(scheduledAt, limit),
-    (limit: number) => registry.nextUnseen(scheduledAt, limit),
+    { most: MAX_VISITS - RESERVED_FOR_UNSEEN, next: (limit: number) => registry.nextDue(scheduledAt, limit) },
+    { most: MAX_VISITS, next: (limit: number) => registry.nextUnseen(scheduledAt, limit) },
   ];
-  for (const nextPage of lists) {
-    while (report.visited < MAX_VISITS) {
-      const due = await nextPage(Math.min(PAGE, MAX_VISITS - report.visited));
+  for (const { most, next } of lists) {
+    while (report.visited < most) {
+      const due = await next(Math.min(PAGE, most - report.visited));
       if (due.length === 0) break;
       const visits = await Promise.all(due.map((one) => gate.run(() => visit(env, one, report))));
       await registry.noteVisits(visits, scheduledAt);

@@ -99,6 +99,7 @@ async function checkAccount(given: Arguments, config: unknown): Promise<void> {
       `${FORBIDDEN} is set as a secret of the deployed Worker.\n${whyForbidden}\n\n  npx wrangler secret delete ${FORBIDDEN}`,
     );
   }
+  refuseNewMasterKeys(given, known);
   const { secrets, env } = rawConfigSchema.parse(config);
   const required = env[given.env ?? process.env.CLOUDFLARE_ENV ?? ""]?.secrets ?? secrets;
   const inFile = Object.keys(readSecretsFile(given));
@@ -106,6 +107,15 @@ async function checkAccount(given: Arguments, config: unknown): Promise<void> {
     (name) => !known.includes(name) && !inFile.includes(name),
   );
   if (missing.length > 0) throw new Refusal(howToSet(missing));
+}
+
+/** A file from the first deploy, or one made anew, must not take the place of the keys that everything is sealed with. */
+function refuseNewMasterKeys(given: Arguments, known: string[]): void {
+  if (!known.includes("MASTER_KEYS") || readSecretsFile(given).MASTER_KEYS === undefined) return;
+  throw new Refusal(`MASTER_KEYS is set already, and ${given["secrets-file"]} holds another line of it.
+
+Whatever is sealed opens only with the present keys. Take that line out of the file; to change the keys, put the new one in
+front of the present ones (\`new,old\`) with \`npx wrangler secret put MASTER_KEYS\`.`);
 }
 
 /** Names of the Worker's secrets; none when it does not exist yet. */

@@ -44,9 +44,9 @@ export function graceMs(policy: Policy, asked: string | null): number {
 }
 
 /**
- * When the old version's grace ends: after the grace asked for (or the policy's), and never before the slowest required
+ * When the old version's grace ends: after the grace asked for (or the policy's), and never before the slowest
  * destination is sure to show the new value.
- * @param propagationMs the largest propagation time among the required destinations
+ * @param propagationMs the largest propagation time among the destinations
  */
 export function graceEndsAt(
   policy: Policy,

@@ -82,11 +82,10 @@ export function placesTried({ store }: EngineContext, { keyId, toVersion }: Rota
   return new Set(sent.filter((row) => row.attemptedAt !== null).map((row) => row.destinationId));
 }
 
-/** The longest time that any required destination of a key takes to show a new value. */
+/** The longest time that any destination of a key takes to show a new value to all its readers. */
 export function slowestPropagationMs({ store }: EngineContext, keyId: string): number {
   const times = store.destinations
     .linksOfKey(keyId)
-    .filter((link) => link.required)
     .map((link) => store.destinations.get(link.destinationId))
     .map((row) => (row ? destinationOf(row.type).propagationMs(row.config) : 0));
   return Math.max(0, ...times);

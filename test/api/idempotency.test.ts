@@ -27,6 +27,25 @@ interface Rotated {
 }
 
 describe("a repeated POST", () => {
+  it("of a test sends one ping", async () => {
+    const ring = await makeKeyring();
+    let pings = 0;
+    network.use(
+      http.post("https://hooks.acme.dev/once", () => {
+        pings += 1;
+        return new HttpResponse(null, { status: 204 });
+      }),
+    );
+    const config = { url: "https://hooks.acme.dev/once", secretMode: "none" };
+    await ring.call("POST", "/v1/destinations", { body: { name: "once", type: "webhook", config } });
+    const send = () => ring.call("POST", "/v1/destinations/once/test", { headers });
+    const first = await send();
+    const second = await send();
+    expect(first).toMatchObject({ status: 200, body: { ok: true, problem: null } });
+    expect(second.body).toEqual(first.body);
+    expect(pings).toBe(1);
+  });
+
   it("of a key makes one key and shows its value again", async () => {
     const ring = await makeKeyring();
     const send = () => ring.call<{ secret: string }>("POST", "/v1/keys", { body: issued("a"), headers });

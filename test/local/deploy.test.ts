@@ -121,6 +121,17 @@ describe("npm run deploy", () => {
     expect(account.changes).toEqual([]);
   });
 
+  it("refuses to put new master keys in the place of those that everything is sealed with", async () => {
+    const secrets = join(makeFolder(), "deploy.env");
+    writeFileSync(secrets, `MASTER_KEYS=k1:${Buffer.alloc(32, 6).toString("base64")}\n`);
+    const account = await makeAccount(["MASTER_KEYS", "ROOT_TOKEN"]);
+    const { code, output } = await deploy(["--secrets-file", secrets], account.env);
+    expect(code).toBe(1);
+    expect(output).toContain("Not deployed: MASTER_KEYS is set already");
+    expect(output).not.toContain(Buffer.alloc(32, 6).toString("base64"));
+    expect(account.changes).toEqual([]);
+  });
+
   it("hands over to wrangler when nothing is missing", async () => {
     const secrets = join(makeFolder(), "deploy.env");
     writeFileSync(

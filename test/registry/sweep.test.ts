@@ -116,9 +116,18 @@ describe("a sweep", () => {
       counts.push((await sweep(bindings, Date.now())).visited);
       pass("5m");
     }
-    expect(counts).toEqual([900, 900, 200]);
+    expect(counts).toEqual([700, 700, 600]);
     expect(visits.size).toBe(2_000);
     expect(new Set(visits.values())).toEqual(new Set([1]));
+  });
+
+  it("full of rotations still leaves room for the daily visits", async () => {
+    const visits = new Map<string, number>();
+    const due = await insertKeyrings(1_000, () => ({ nextStartAt: Date.now(), visitedAt: Date.now() }));
+    const unseen = await insertKeyrings(300, () => ({ nextStartAt: null, visitedAt: 0 }), "U");
+    await sweep(countVisits(visits, nothingDue), Date.now());
+    expect(due.filter((code) => visits.has(code))).toHaveLength(700);
+    expect(unseen.filter((code) => visits.has(code))).toHaveLength(200);
   });
 });
 

@@ -52,6 +52,23 @@ describe("an optional destination that is down", () => {
   });
 });
 
+describe("an optional place that shows new values late", () => {
+  it("keeps the old value alive until its readers can have the new one, whatever the grace", async () => {
+    const scene = await makeScene();
+    await scene.kv("slow", { propagation: "90s" });
+    const { secret } = await scene.key({
+      destinations: [{ id: "slow", required: false }],
+      policy: { grace: "0" },
+    });
+    await scene.rotate();
+    await quiet(scene);
+    pass("89s");
+    expect(await scene.verdict(secret)).toBe("valid");
+    pass("1s");
+    expect(await scene.verdict(secret)).toBe("grace-ended");
+  });
+});
+
 describe("a key whose destinations are all optional", () => {
   it("is promoted at once, and they follow", async () => {
     const scene = await makeScene();

@@ -21,16 +21,20 @@ export async function inRegistry<T>(
 }
 
 /** Lists keyrings that were never made. Returns their codes. */
-export function insertKeyrings(count: number, row: (n: number) => RegistryRow): Promise<string[]> {
+export function insertKeyrings(
+  count: number,
+  row: (n: number) => RegistryRow,
+  initial = "T",
+): Promise<string[]> {
   return inRegistry((_, { storage }) =>
     storage.transactionSync(() =>
       Array.from({ length: count }, (_, n) => {
-        const code = `T${String(n).padStart(7, "0")}`;
+        const code = `${initial}${String(n).padStart(7, "0")}`;
         const { nextStartAt, visitedAt } = row(n);
         storage.sql.exec(
           "INSERT INTO keyring (code, name, createdAt, nextStartAt, visitedAt) VALUES (?, ?, ?, ?, ?)",
           code,
-          `listed-${n}`,
+          `listed-${initial}-${n}`,
           visitedAt,
           nextStartAt,
           visitedAt,

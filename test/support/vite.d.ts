@@ -5,3 +5,8 @@ interface ImportMeta {
     options: { query: string; import: string; eager: true },
   ): Record<string, Module>;
 }
+
+declare module "*.md?raw" {
+  const text: string;
+  export default text;
+}

@@ -169,6 +169,13 @@ export function noteTest(
   return ok({ destination, ok: problem === null, problem, call: destination.lastCall });
 }
 
+/** How a destination stands since it was last asked. */
+export function describeTested({ store }: EngineContext, row: DestinationRow): TestedDestination {
+  const destination = viewDestination(store, row);
+  const problem = row.state === "ready" ? null : `it is ${row.state}`;
+  return { destination, ok: problem === null, problem, call: destination.lastCall };
+}
+
 /** A page of deliveries, newest first. */
 export function listDeliveries(
   { store }: EngineContext,
