@@ -1,0 +1,42 @@
+/** What arrives late and what the clock says: two things that a random run meets too seldom. */
+import { describe, expect, it } from "vitest";
+import { createClock } from "../../src/rotation/clock.ts";
+import { cancelRotation } from "../../src/rotation/interventions.ts";
+import { DAY_MS, findBroken, open, type Run, rotate } from "./scene.ts";
+
+describe("a put to KV that was never answered", () => {
+  it("does not overwrite the value that was put back after it", async () => {
+    let puts = 0;
+    const run: Run = open({ overlap: "ours", find: true }, (_, name) => {
+      if (name !== "KEYS PUT") return undefined;
+      puts += 1;
+      return puts === 1 ? "answer-lost-lands-late" : undefined;
+    });
+    run.simulator.act(rotate);
+    await run.simulator.runFor(2_000);
+    expect(puts).toBe(1);
+    run.simulator.act((context) => {
+      const rotation = context.store.rotations.live("key_scripted");
+      if (rotation) cancelRotation(context, rotation, "root");
+    });
+    await run.simulator.runFor(DAY_MS);
+    expect(findBroken(run)).toEqual([]);
+    expect(run.world.stored.get("billing")).toBe("scripted-secret-1");
+    expect(run.simulator.store.versions.ofKey("key_scripted").map(({ stage }) => stage)).toEqual([
+      "current",
+      "discarded",
+    ]);
+  });
+});
+
+describe("the clock", () => {
+  it("never goes back, not behind what is on record either", () => {
+    let system = 1_000;
+    const now = createClock(() => system, 5_000);
+    expect(now()).toBe(5_000);
+    system = 9_000;
+    expect(now()).toBe(9_000);
+    system = 2_000;
+    expect(now()).toBe(9_000);
+  });
+});
