@@ -355,7 +355,10 @@ function stop(at: Position, problem: string, facts: Facts, now: number): Transit
 function retry(at: Position, facts: Facts, now: number): Transition {
   if (at.step === "done" || at.step === "deliver" || at.step === "put-back") return stay(at);
   if (at.step === "settle" && at.state === "needs-human") return mintAgain(at, facts, now);
-  return { next: { ...at, attempt: 0, dueAt: now }, effects: [] };
+  // Impatience decides nothing before the call can no longer be running; only looking for the marker may start earlier.
+  const waits = at.step === "sweep" || (at.step === "settle" && facts.resolver !== "find");
+  const dueAt = waits ? Math.max(now, facts.settleAt ?? now) : now;
+  return { next: { ...at, attempt: 0, dueAt }, effects: [] };
 }
 
 function abandon(at: Position, problem: string, facts: Facts, now: number): Transition {

@@ -1,7 +1,7 @@
 /** What arrives late and what the clock says: two things that a random run meets too seldom. */
 import { describe, expect, it } from "vitest";
 import { createClock } from "../../src/rotation/clock.ts";
-import { cancelRotation } from "../../src/rotation/interventions.ts";
+import { cancelRotation, retryRotation } from "../../src/rotation/interventions.ts";
 import { DAY_MS, findBroken, open, type Run, rotate } from "./scene.ts";
 
 describe("a put to KV that was never answered", () => {
@@ -26,6 +26,27 @@ describe("a put to KV that was never answered", () => {
       "current",
       "discarded",
     ]);
+  });
+});
+
+describe("a retry while the last look waits for a lost mint to show", () => {
+  it("does not make that look come too early", async () => {
+    let mints = 0;
+    const abilities = { overlap: "ours", find: true, listLagMs: 40_000 } as const;
+    const run: Run = open(abilities, (_, name) => {
+      if (name !== "mint") return undefined;
+      mints += 1;
+      return mints === 1 ? "answer-lost-lands-late" : undefined;
+    });
+    run.simulator.act(rotate);
+    await run.simulator.runFor(31_000);
+    run.simulator.act((context) => {
+      const rotation = context.store.rotations.live("key_scripted");
+      if (rotation) retryRotation(context, rotation);
+    });
+    await run.simulator.runFor(DAY_MS);
+    expect(findBroken(run)).toEqual([]);
+    expect(mints).toBe(2);
   });
 });
 
