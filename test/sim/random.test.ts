@@ -66,8 +66,11 @@ const waits = fc.oneof(
   fc.integer({ min: 1, max: 12 }).map((hours) => hours * HOUR_MS),
 );
 
+/** A service that breaks its own word about when it lists a key can hide one from any last look, so no promise covers it. */
+const HONEST = Object.keys(KINDS).filter((kind) => KINDS[kind]?.listLagMs === undefined);
+
 const scripts = fc.record({
-  kind: fc.constantFrom(...Object.keys(KINDS)),
+  kind: fc.constantFrom(...HONEST),
   seed: fc.integer({ min: 1, max: 1_000_000 }),
   doubleAlarms: fc.boolean(),
   faults: fc.array(fc.tuple(fc.integer({ min: 0, max: 6 }), fc.constantFrom(...FAULTS)), { maxLength: 8 }),
