@@ -43,5 +43,5 @@ export function resolverOf(provider: Provider): Resolver {
 
 /** A version's place between intent and answer: when no call that was started now can be running any more. */
 export function settleTime(provider: Provider, startedAt: number): number {
-  return startedAt + Math.max(2 * provider.timeoutMs, provider.propagationMs);
+  return startedAt + 2 * provider.timeoutMs + provider.propagationMs;
 }

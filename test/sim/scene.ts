@@ -18,6 +18,12 @@ export const KINDS: Record<string, Abilities> = {
   "ours, find": { overlap: "ours", find: true },
   "ours, find, late propagation": { overlap: "ours", find: true, propagationMs: 30_000 },
   "ours, find, lists later than it says": { overlap: "ours", find: true, listLagMs: 40_000 },
+  "ours, find, lists as late as it says": {
+    overlap: "ours",
+    find: true,
+    propagationMs: 40_000,
+    listLagMs: 40_000,
+  },
   "ours, repeats a mint": { overlap: "ours", repeatsMint: true },
   "ours, list": { overlap: "ours", list: true },
   "ours, list, no test": { overlap: "ours", list: true, test: false },
