@@ -62,6 +62,12 @@ const createKeySchema = z
     policy: policySchema.default({}),
     destinations: z.array(destinationLinkSchema).max(50).default([]),
     fields: fieldsSchema.optional().openapi({ description: "Adopt this existing value." }),
+    reference: z
+      .string()
+      .min(1)
+      .max(512)
+      .optional()
+      .openapi({ description: "How the service that made the adopted value names it." }),
     issuedAt: timeSchema
       .optional()
       .openapi({ description: "When the adopted value was made: its age counts from here." }),
@@ -86,7 +92,7 @@ const versionSchema = z
     issuedAt: timeOutSchema,
     promotedAt: optionalTimeOutSchema,
     graceEndsAt: optionalTimeOutSchema,
-    endReason: z.enum(["rotated", "revoked", "deleted", "discarded", "lost"]).nullable(),
+    endReason: z.enum(["rotated", "revoked", "deleted", "discarded", "lost", "compromised"]).nullable(),
     revokedAt: optionalTimeOutSchema,
     confirmed: z.boolean().openapi({ description: "It was seen to be refused." }),
     nextTryAt: optionalTimeOutSchema,
@@ -106,7 +112,7 @@ const keySummarySchema = z
     labels: z.record(z.string(), z.string()),
     policy: policySchema,
     paused: z.boolean(),
-    state: z.enum(["active", "lost", "revoked", "deleting", "deleted"]),
+    state: z.enum(["pending", "active", "lost", "revoked", "deleting", "deleted"]),
     revision: z.int(),
     currentVersion: z.int().nullable(),
     cooldownUntil: optionalTimeOutSchema,

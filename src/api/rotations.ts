@@ -36,7 +36,7 @@ export const rotationSchema = z
   .object({
     id: z.string(),
     key: z.string(),
-    trigger: z.enum(["schedule", "manual"]),
+    trigger: z.enum(["schedule", "manual", "compromise"]),
     reason: z.string().nullable(),
     requestedBy: z.string(),
     live: z.boolean(),

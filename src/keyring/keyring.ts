@@ -25,6 +25,7 @@ import { durableObjectSql, type Sql } from "../store/sql.ts";
 import { Store } from "../store/store.ts";
 import { authenticate, type Caller, type Credential } from "./caller.ts";
 import { type Earlier, type Repeatable, recall, remember, rememberSecret } from "./idempotency.ts";
+import { type CreatedKey, type CreateKeyInput, createKey } from "./operations/create-key.ts";
 import * as destinations from "./operations/destinations.ts";
 import * as events from "./operations/events.ts";
 import * as keys from "./operations/keys.ts";
@@ -97,11 +98,11 @@ export class Keyring extends DurableObject<Env> {
     return ok(null);
   }
 
-  createKey(call: Call, input: keys.CreateKeyInput): Answer<keys.CreatedKey> {
+  createKey(call: Call, input: CreateKeyInput): Answer<CreatedKey> {
     return this.#write(
       call,
       "keys:write",
-      ({ context }, caller) => keys.createKey(context, caller, input),
+      ({ context }, caller) => createKey(context, caller, input),
       (made) => ({ resource: made.key.id, ...(made.secret !== undefined && { secret: made.secret }) }),
       ({ context }, { resource, secret }) => {
         const key = keys.getKey(context, resource);

@@ -11,6 +11,7 @@ const own = {
   propagationMs: 0,
   repeatsMint: false,
   verifiedHere: true,
+  connects: false,
   async preflight() {
     return { kind: "green" };
   },

@@ -2,6 +2,7 @@
  * What a service that issues keys must be able to do. A provider knows nothing of order, retries or the database: each method
  * is one call whose result is a value. Differences between services are data and optional methods here, never an `if` elsewhere.
  */
+import type { Outbound } from "../outbound/port.ts";
 import type { CallReport } from "../store/work-table.ts";
 
 /** The value of a key: `secret` is tested and fingerprinted; some services have more fields. */
@@ -65,9 +66,20 @@ export interface Credential {
   reference: string;
 }
 
+/** The account at the service: where it is and what opens it. */
+export interface ProviderConnection {
+  config: Record<string, unknown>;
+  credential: Fields;
+}
+
 export interface ProviderContext {
   prefix: string;
   issuer: IssuerPort;
+  /** Absent for providers that need none. */
+  connection: ProviderConnection | undefined;
+  outbound: Outbound;
+  /** Milliseconds since the epoch. */
+  now: number;
   /** What the new one replaces. */
   old: Credential | undefined;
 }
@@ -104,6 +116,8 @@ export interface Provider {
   readonly repeatsMint: boolean;
   /** Rekey verifies these keys itself, so it keeps a SHA-256 of each value. */
   readonly verifiedHere: boolean;
+  /** Needs a connection: an account at the service. */
+  readonly connects: boolean;
   /** Opens Rekey's own API. */
   readonly opensApi: boolean;
   /** Takes existing values in another format. */

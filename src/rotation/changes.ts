@@ -4,7 +4,7 @@
  */
 import { newId } from "../ids.ts";
 import type { KeyRow } from "../store/keys.ts";
-import type { RotationRow, Trigger } from "../store/rotations.ts";
+import { NEW_ROTATION, type RotationRow, type Trigger } from "../store/rotations.ts";
 import type { CallReport } from "../store/work-table.ts";
 import { BACKOFF_MS, backoffMs } from "./backoff.ts";
 import { type EngineContext, randomUnit, record } from "./context.ts";
@@ -26,26 +26,18 @@ export function startRotation(context: EngineContext, key: KeyRow, request: Star
   const { store, random } = context;
   const now = context.now();
   const position = initialPosition(now);
+  const connection = key.connectionId === null ? undefined : store.connections.get(key.connectionId);
   const rotation = store.rotations.insert({
     id: newId("rot", now, random),
     keyId: key.id,
+    ...NEW_ROTATION,
     ...request,
     live: true,
     ...position,
     fromVersion: store.versions.current(key.id)?.number ?? null,
-    toVersion: null,
-    lastCall: null,
     startedAt: now,
     deadlineAt: deliverBy(key.policy, now),
-    endedAt: null,
-    mints: 0,
-    doubts: 0,
-    intentAt: null,
-    settleAt: null,
-    oldEndsAt: null,
-    seen: null,
-    claim: 0,
-    leaseUntil: null,
+    connectionRevision: connection?.revision ?? null,
   });
   store.keys.update(key, { dueAt: null });
   record(context, {

@@ -50,6 +50,9 @@ export function providerContext(
   const { store, identity, random } = context;
   return {
     prefix: key.prefix,
+    connection: undefined,
+    outbound: context.outbound,
+    now: context.now(),
     old: old && credentialOf(context, old),
     issuer: {
       issue(prefix) {

@@ -4,7 +4,7 @@ import { newPublicId } from "../issuer/token.ts";
 import type { Fields, MintResult } from "../providers/provider.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { RotationRow } from "../store/rotations.ts";
-import type { EndReason, VersionRow } from "../store/versions.ts";
+import { type EndReason, NEW_VERSION, type VersionRow } from "../store/versions.ts";
 import { type EngineContext, record } from "./context.ts";
 import { cooldownEndsAt, graceEndsAt } from "./policy.ts";
 import type { Effect, Position } from "./position.ts";
@@ -111,6 +111,7 @@ function insertVersion(
     : { sealed: null, digest: null, fingerprint: null, hint: "" };
   store.keys.update(key, { lastNumber: number });
   return store.versions.insert({
+    ...NEW_VERSION,
     id,
     keyId: key.id,
     number,
@@ -119,17 +120,6 @@ function insertVersion(
     reference,
     ...value,
     issuedAt: context.now(),
-    promotedAt: null,
-    graceEndsAt: null,
-    endReason: null,
-    serviceRevokedAt: null,
-    revokedAt: null,
-    confirmed: false,
-    attempt: 0,
-    lastCall: null,
-    claim: 0,
-    leaseUntil: null,
-    dueAt: null,
   });
 }
 
@@ -137,7 +127,7 @@ function sendNew(context: EngineContext, rotation: RotationRow): void {
   const version = versionOf(context, rotation, rotation.toVersion);
   if (!version) throw new Error("a rotation delivers before it minted");
   const links = context.store.destinations.linksOfKey(rotation.keyId);
-  sendVersion(context, keyOf(context, rotation), version, links, rotation.id);
+  sendVersion(context, keyOf(context, rotation), version, links, rotation);
 }
 
 /** Back to the old value, everywhere the new one may have landed and wherever the old one never arrived. */
@@ -153,7 +143,7 @@ function sendOld(context: EngineContext, rotation: RotationRow): void {
   const links = store.destinations
     .linksOfKey(rotation.keyId)
     .filter((link) => tried.has(link.destinationId) || !holders.has(link.destinationId));
-  sendVersion(context, keyOf(context, rotation), old, links, rotation.id);
+  sendVersion(context, keyOf(context, rotation), old, links, rotation);
 }
 
 function promote(context: EngineContext, rotation: RotationRow): void {
@@ -167,6 +157,7 @@ function promote(context: EngineContext, rotation: RotationRow): void {
   store.versions.update(fresh, { stage: "current", promotedAt: now });
   const defaults = { cooldown: context.providerOf(key.provider).defaultCooldown };
   store.keys.update(key, {
+    ...((key.state === "pending" || key.state === "lost") && { state: "active" }),
     failures: 0,
     retryAt: null,
     ...(rotation.trigger !== "schedule" && { cooldownUntil: cooldownEndsAt(key.policy, defaults, now) }),

@@ -14,13 +14,15 @@ export interface PolicyDefaults {
 
 /**
  * When the key should next be rotated: its current version's age reaches `maxAge`, plus a share of `jitter` that is fixed for
- * that version, and not before `retryAt` after a failure. Null when nothing is scheduled.
+ * that version, and not before `retryAt` after a failure. A key that has no value yet is tried again then. Null when nothing is
+ * scheduled.
  */
 export function nextRotationAt(
   key: Pick<KeyRow, "policy" | "paused" | "state" | "expiresAt" | "retryAt">,
   current: Pick<VersionRow, "id" | "issuedAt"> | undefined,
 ): number | null {
   const { maxAge, jitter } = key.policy;
+  if (key.state === "pending" && !key.paused) return key.retryAt;
   if (maxAge === undefined || key.paused || key.state !== "active" || !current) return null;
   const aged = current.issuedAt + parseDuration(maxAge);
   const spread = Math.floor(parseDuration(jitter ?? "0") * unitOf(current.id));

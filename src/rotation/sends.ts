@@ -2,7 +2,7 @@
 
 import { destinationOf } from "../destinations/registry.ts";
 import { newId } from "../ids.ts";
-import type { DeliveryRow } from "../store/deliveries.ts";
+import { type DeliveryRow, NEW_DELIVERY } from "../store/deliveries.ts";
 import type { KeyDestinationRow } from "../store/destinations.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { RotationRow } from "../store/rotations.ts";
@@ -18,12 +18,12 @@ export function sendVersion(
   key: KeyRow,
   version: VersionRow,
   links: readonly KeyDestinationRow[],
-  rotationId: string | null,
+  rotation: Pick<RotationRow, "id" | "urgent"> | null,
 ): KeyRow {
   const { store } = context;
   for (const delivery of store.deliveries.unsettled(key.id)) supersede(context, delivery);
   const raised = store.keys.update(key, { revision: key.revision + 1 });
-  for (const link of links) addDelivery(context, raised, version, link, rotationId);
+  for (const link of links) addDelivery(context, raised, version, link, rotation);
   return raised;
 }
 
@@ -33,9 +33,11 @@ export function addDelivery(
   key: KeyRow,
   version: VersionRow,
   link: KeyDestinationRow,
-  rotationId: string | null,
+  rotation: Pick<RotationRow, "id" | "urgent"> | null,
 ): void {
+  const { id: rotationId = null, urgent = false } = rotation ?? {};
   store.deliveries.insert({
+    ...NEW_DELIVERY,
     id: newId("dlv", now(), random),
     keyId: key.id,
     versionId: version.id,
@@ -46,15 +48,8 @@ export function addDelivery(
     required: link.required,
     mustAcknowledge: link.mustAcknowledge,
     name: link.name,
-    state: "pending",
-    attempt: 0,
-    attemptedAt: null,
-    landsUntil: null,
-    deliveredAt: null,
-    lastCall: null,
+    urgent,
     createdAt: now(),
-    claim: 0,
-    leaseUntil: null,
     dueAt: now(),
   });
 }

@@ -1,11 +1,11 @@
 /** Table `delivery`: one version going to one destination, ordered by the key's revision. */
 import type { DueQueue } from "./due.ts";
 import type { Sql } from "./sql.ts";
-import { type CallReport, type Claimable, WorkTable } from "./work-table.ts";
+import { type CallReport, UNCLAIMED, type Urgent, WorkTable } from "./work-table.ts";
 
 export type DeliveryState = "pending" | "delivered" | "failing" | "superseded";
 
-export interface DeliveryRow extends Claimable {
+export interface DeliveryRow extends Urgent {
   id: string;
   keyId: string;
   versionId: string;
@@ -29,6 +29,17 @@ export interface DeliveryRow extends Claimable {
   createdAt: number;
 }
 
+/** What is so of every delivery when it is made. */
+export const NEW_DELIVERY = {
+  ...UNCLAIMED,
+  state: "pending",
+  attempt: 0,
+  attemptedAt: null,
+  landsUntil: null,
+  deliveredAt: null,
+  lastCall: null,
+} satisfies Partial<DeliveryRow>;
+
 export class DeliveryTable extends WorkTable<DeliveryRow> {
   constructor(sql: Sql, due: DueQueue) {
     super(sql, due, "delivery", "delivery", {
@@ -48,6 +59,7 @@ export class DeliveryTable extends WorkTable<DeliveryRow> {
       landsUntil: "plain",
       deliveredAt: "plain",
       lastCall: "json",
+      urgent: "boolean",
       createdAt: "plain",
       claim: "plain",
       leaseUntil: "plain",

@@ -1,6 +1,7 @@
 /**
- * The only work queue. Lane 0 is what is under way and has the alarm; lane 1 is scheduled starts, which cron picks up.
- * The lane comes first in the key, so that the earliest entry of either is one row read.
+ * The only work queue. Lane 0 is what is under way and has the alarm; lane 1 is scheduled starts, which cron picks up; lane 2 is
+ * emergencies, which have the alarm, too, and never queue behind lane 0. The lane comes first in the key, so that the earliest
+ * entry of each is one row read.
  */
 import type { Sql } from "./sql.ts";
 
@@ -16,6 +17,13 @@ export interface DueEntry<Kind extends DueKind = DueKind> {
 
 const UNDER_WAY = 0;
 const SCHEDULED = 1;
+const EMERGENCY = 2;
+
+/** The lane of work that is, or is not, an emergency. */
+export function laneOf(kind: DueKind, urgent: boolean): number {
+  if (kind === "start") return SCHEDULED;
+  return urgent ? EMERGENCY : UNDER_WAY;
+}
 
 export class DueQueue {
   readonly #sql: Sql;
@@ -24,15 +32,26 @@ export class DueQueue {
     this.#sql = sql;
   }
 
-  /** Moves an entry; null is "not in the queue". The owner's row holds `from`, as a look-up by id would read all rows. */
-  move(kind: DueKind, id: string, from: number | null, to: number | null): void {
-    if (from === to) return;
-    const lane = kind === "start" ? SCHEDULED : UNDER_WAY;
-    const place = [lane, from, kind, id];
+  /**
+   * Moves an entry; null is "not in the queue". The owner's row holds `from`, as a look-up by id would read all rows.
+   * @param lane where it goes
+   * @param fromLane where it is, when that is another lane
+   */
+  move(
+    kind: DueKind,
+    id: string,
+    from: number | null,
+    to: number | null,
+    lane = laneOf(kind, false),
+    fromLane = lane,
+  ): void {
+    if (from === to && lane === fromLane) return;
+    const place = [fromLane, from, kind, id];
     if (from !== null && to !== null) {
       // An update counts as one row written, deleting and inserting as two.
       const moved = this.#sql.all(
-        "UPDATE due SET at = ? WHERE lane = ? AND at = ? AND kind = ? AND id = ? RETURNING id",
+        "UPDATE due SET lane = ?, at = ? WHERE lane = ? AND at = ? AND kind = ? AND id = ? RETURNING id",
+        lane,
         to,
         ...place,
       );
@@ -50,14 +69,24 @@ export class DueQueue {
     return this.#due<WorkKind>(UNDER_WAY, now, limit);
   }
 
+  /** Emergencies that are due, earliest first. */
+  emergenciesDue(now: number, limit: number): DueEntry<WorkKind>[] {
+    return this.#due<WorkKind>(EMERGENCY, now, limit);
+  }
+
   /** Scheduled starts that are due, earliest first. */
   startsDue(now: number, limit: number): DueEntry<"start">[] {
     return this.#due<"start">(SCHEDULED, now, limit);
   }
 
-  /** When the alarm must ring, or null when nothing is under way. */
+  /** When the next work under way is due, or null. */
   earliestWorkAt(): number | null {
     return this.#earliest(UNDER_WAY);
+  }
+
+  /** When the next emergency is due, or null. */
+  earliestEmergencyAt(): number | null {
+    return this.#earliest(EMERGENCY);
   }
 
   /** When cron has something to start here, or null. */

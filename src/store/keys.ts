@@ -3,8 +3,11 @@ import type { DueQueue } from "./due.ts";
 import type { Sql, SqlValue } from "./sql.ts";
 import { WorkTable } from "./work-table.ts";
 
-/** `lost`: the service holds a value that never reached us, and the old one is dead. A person hands in a new one. */
-export type KeyState = "active" | "lost" | "revoked" | "deleting" | "deleted";
+/**
+ * `pending`: its first value is not current yet. `lost`: the service holds a value that never reached us, and the old one is dead; a person
+ * hands in a new one.
+ */
+export type KeyState = "pending" | "active" | "lost" | "revoked" | "deleting" | "deleted";
 
 /** When and how a key rotates. Durations are kept as the text that was given; what is absent has its default. */
 export interface Policy {
@@ -13,12 +16,18 @@ export interface Policy {
   grace?: string | undefined;
   deliverWithin?: string | undefined;
   cooldown?: string | undefined;
+  onCompromise?: OnCompromise | undefined;
 }
+
+/** What happens when the current value of a key leaked; rotation/compromise.ts says what each means. */
+export type OnCompromise = "replace-first" | "hold" | "revoke-first" | "revoke-only" | "notify-only";
 
 export interface KeyRow {
   id: string;
   name: string;
   provider: string;
+  /** Null for providers that need none. */
+  connectionId: string | null;
   prefix: string;
   scopes: string[];
   role: string | null;
@@ -42,6 +51,15 @@ export interface KeyRow {
   createdBy: string;
 }
 
+/** What is so of every key when it is made. */
+export const NEW_KEY = {
+  paused: false,
+  cooldownUntil: null,
+  failures: 0,
+  retryAt: null,
+  dueAt: null,
+} satisfies Partial<KeyRow>;
+
 export interface KeyFilter {
   state?: KeyState | undefined;
   provider?: string | undefined;
@@ -55,6 +73,7 @@ export class KeyTable extends WorkTable<KeyRow> {
       id: "plain",
       name: "plain",
       provider: "plain",
+      connectionId: "plain",
       prefix: "plain",
       scopes: "json",
       role: "plain",

@@ -172,6 +172,36 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE rotation ADD COLUMN ending TEXT;
   ALTER TABLE rotation ADD COLUMN tally TEXT;
   `,
+  `
+  CREATE TABLE connection (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    provider TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    createdAt INTEGER NOT NULL,
+    createdBy TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE connectionRevision (
+    connectionId TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    config TEXT NOT NULL,
+    sealed BLOB,
+    credentialKey TEXT,
+    PRIMARY KEY (connectionId, revision)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX connectionRevisionKey ON connectionRevision (credentialKey) WHERE credentialKey IS NOT NULL;
+
+  ALTER TABLE key ADD COLUMN connectionId TEXT;
+  CREATE INDEX keyConnection ON key (connectionId) WHERE connectionId IS NOT NULL;
+
+  ALTER TABLE version ADD COLUMN compromisedAt INTEGER;
+  ALTER TABLE version ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE delivery ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE rotation ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE rotation ADD COLUMN byHand INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE rotation ADD COLUMN sought TEXT;
+  ALTER TABLE rotation ADD COLUMN connectionRevision INTEGER;
+  `,
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */

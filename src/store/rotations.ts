@@ -1,7 +1,7 @@
 /** Table `rotation`. A partial unique index keeps it to one live rotation a key. */
 import type { DueQueue } from "./due.ts";
 import type { Sql } from "./sql.ts";
-import { type CallReport, type Claimable, WorkTable } from "./work-table.ts";
+import { type CallReport, UNCLAIMED, type Urgent, WorkTable } from "./work-table.ts";
 
 /**
  * What is being done, in order. `settle` only while a mint is in doubt, `put-back` only when the new value could not be delivered
@@ -39,12 +39,14 @@ export interface Tally {
   at: number;
 }
 
-export type Trigger = "schedule" | "manual";
+export type Trigger = "schedule" | "manual" | "compromise";
 
-export interface RotationRow extends Claimable {
+export interface RotationRow extends Urgent {
   id: string;
   keyId: string;
   trigger: Trigger;
+  /** Escalated: the value that it replaces leaked. */
+  urgent: boolean;
   reason: string | null;
   /** Id of the access key that asked, `root` or `cron`. */
   requestedBy: string;
@@ -77,7 +79,30 @@ export interface RotationRow extends Claimable {
   seen: string[] | null;
   ending: Ending | null;
   tally: Tally | null;
+  /** Its value was handed in by a person: nothing is minted. */
+  byHand: boolean;
+  /** Markers of a rotation that it took over from, looked for once more at its own end. */
+  sought: string[] | null;
+  /** The revision of the key's connection that it keeps to. */
+  connectionRevision: number | null;
 }
+
+/** What is so of every rotation when it is made. */
+export const NEW_ROTATION = {
+  ...UNCLAIMED,
+  toVersion: null,
+  lastCall: null,
+  endedAt: null,
+  mints: 0,
+  doubts: 0,
+  intentAt: null,
+  settleAt: null,
+  oldEndsAt: null,
+  seen: null,
+  byHand: false,
+  sought: null,
+  urgent: false,
+} satisfies Partial<RotationRow>;
 
 export class RotationTable extends WorkTable<RotationRow> {
   constructor(sql: Sql, due: DueQueue) {
@@ -107,6 +132,10 @@ export class RotationTable extends WorkTable<RotationRow> {
       seen: "json",
       ending: "json",
       tally: "json",
+      byHand: "boolean",
+      sought: "json",
+      connectionRevision: "plain",
+      urgent: "boolean",
       claim: "plain",
       leaseUntil: "plain",
       dueAt: "plain",

@@ -1,4 +1,5 @@
 /** All tables of one keyring over one database. SQL and nothing else. */
+import { ConnectionTable } from "./connections.ts";
 import { DeliveryTable } from "./deliveries.ts";
 import { DestinationTable } from "./destinations.ts";
 import { DueQueue } from "./due.ts";
@@ -18,6 +19,7 @@ export class Store {
   readonly rotations: RotationTable;
   readonly deliveries: DeliveryTable;
   readonly destinations: DestinationTable;
+  readonly connections: ConnectionTable;
   readonly events: EventTable;
   readonly idempotency: IdempotencyTable;
   readonly #sql: Sql;
@@ -30,6 +32,7 @@ export class Store {
     this.versions = new VersionTable(sql, this.due);
     this.rotations = new RotationTable(sql, this.due);
     this.deliveries = new DeliveryTable(sql, this.due);
+    this.connections = new ConnectionTable(sql);
     this.destinations = new DestinationTable(sql);
     this.events = new EventTable(sql);
     this.idempotency = new IdempotencyTable(sql, this.due);

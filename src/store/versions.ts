@@ -1,15 +1,15 @@
 /** Table `version`: the values of each key and where each stands. */
 import type { DueQueue } from "./due.ts";
 import type { Sql } from "./sql.ts";
-import { type CallReport, type Claimable, WorkTable } from "./work-table.ts";
+import { type CallReport, UNCLAIMED, type Urgent, WorkTable } from "./work-table.ts";
 
 /** `lost`: minted, but its value never reached us and nothing names it. */
 export type Stage = "pending" | "current" | "previous" | "revoking" | "revoked" | "discarded" | "lost";
 
 /** Why a version stopped being of use. */
-export type EndReason = "rotated" | "revoked" | "deleted" | "discarded" | "lost";
+export type EndReason = "rotated" | "revoked" | "deleted" | "discarded" | "lost" | "compromised";
 
-export interface VersionRow extends Claimable {
+export interface VersionRow extends Urgent {
   /** For an issued value the public id inside it. */
   id: string;
   keyId: string;
@@ -39,7 +39,24 @@ export interface VersionRow extends Claimable {
   confirmed: boolean;
   attempt: number;
   lastCall: CallReport | null;
+  /** When it was reported leaked. */
+  compromisedAt: number | null;
 }
+
+/** What is so of every version when it is made. */
+export const NEW_VERSION = {
+  ...UNCLAIMED,
+  promotedAt: null,
+  graceEndsAt: null,
+  endReason: null,
+  serviceRevokedAt: null,
+  revokedAt: null,
+  confirmed: false,
+  attempt: 0,
+  lastCall: null,
+  compromisedAt: null,
+  urgent: false,
+} satisfies Partial<VersionRow>;
 
 export class VersionTable extends WorkTable<VersionRow> {
   constructor(sql: Sql, due: DueQueue) {
@@ -63,6 +80,8 @@ export class VersionTable extends WorkTable<VersionRow> {
       confirmed: "boolean",
       attempt: "plain",
       lastCall: "json",
+      compromisedAt: "plain",
+      urgent: "boolean",
       claim: "plain",
       leaseUntil: "plain",
       dueAt: "plain",

@@ -1,9 +1,11 @@
 /** A table whose rows are work: each row's `dueAt` and its entry in the queue change together. */
-import type { DueKind, DueQueue } from "./due.ts";
+import { type DueKind, type DueQueue, laneOf } from "./due.ts";
 import type { Sql } from "./sql.ts";
 import { type Columns, Table } from "./table.ts";
 
-export class WorkTable<Row extends { id: string; dueAt: number | null }> extends Table<Row> {
+export class WorkTable<
+  Row extends { id: string; dueAt: number | null; urgent?: boolean },
+> extends Table<Row> {
   readonly #due: DueQueue;
   readonly #kind: DueKind;
 
@@ -14,18 +16,20 @@ export class WorkTable<Row extends { id: string; dueAt: number | null }> extends
   }
 
   override insert(row: Row): Row {
-    this.#due.move(this.#kind, row.id, null, row.dueAt);
+    this.#due.move(this.#kind, row.id, null, row.dueAt, laneOf(this.#kind, row.urgent ?? false));
     return super.insert(row);
   }
 
   override update(row: Row, patch: Partial<Row>): Row {
-    if (patch.dueAt !== undefined) this.#due.move(this.#kind, row.id, row.dueAt, patch.dueAt);
+    const { dueAt, urgent } = { ...row, ...patch };
+    const lanes = [urgent ?? false, row.urgent ?? false].map((one) => laneOf(this.#kind, one));
+    this.#due.move(this.#kind, row.id, row.dueAt, dueAt, ...lanes);
     return super.update(row, patch);
   }
 
   /** Deletes a row and its entry in the queue. */
   remove(row: Row): void {
-    this.#due.move(this.#kind, row.id, row.dueAt, null);
+    this.#due.move(this.#kind, row.id, row.dueAt, null, laneOf(this.#kind, row.urgent ?? false));
     this.delete(row.id);
   }
 }
@@ -36,6 +40,14 @@ export interface Claimable {
   leaseUntil: number | null;
   dueAt: number | null;
 }
+
+/** Work that may be an emergency: then it has a lane of its own in the queue. */
+export interface Urgent extends Claimable {
+  urgent: boolean;
+}
+
+/** A row that nobody has claimed and that has nothing to do. */
+export const UNCLAIMED = { claim: 0, leaseUntil: null, dueAt: null } satisfies Claimable;
 
 /** How the last call to the outside ended. A body is never part of it. */
 export interface CallReport {

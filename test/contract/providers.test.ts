@@ -1,15 +1,27 @@
 /** What every provider promises: by itself, and through a keyring from mint to the proof that the old value is dead. */
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import type { Outbound } from "../../src/outbound/port.ts";
 import type { MintIntent, Provider, ProviderContext } from "../../src/providers/provider.ts";
 import { PROVIDER_NAMES, PROVIDERS, providerOf } from "../../src/providers/registry.ts";
 import { pass } from "../support/clock.ts";
 import { quiet, ring } from "../support/inside.ts";
 import { makeScene } from "../support/scene.ts";
 
+const unreachable = () => Promise.reject(new Error("nothing outside is called"));
+const OUTSIDE: Outbound = {
+  send: unreachable,
+  readValue: unreachable,
+  writeValue: unreachable,
+  problemOf: () => undefined,
+};
+
 /** The part of a keyring that a provider sees, without one: values are accepted until they are taken out. */
 class Bench implements ProviderContext {
   readonly prefix = "rekey";
   readonly old = undefined;
+  readonly connection = undefined;
+  readonly now = 0;
+  readonly outbound = OUTSIDE;
   readonly accepted = new Map<string, string>();
   #count = 0;
 

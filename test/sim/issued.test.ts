@@ -3,8 +3,8 @@
  * each commit, and in the end the rotation is over and the old value dead.
  */
 import { describe, expect, it } from "vitest";
+import { createKey } from "../../src/keyring/operations/create-key.ts";
 import { createDestination } from "../../src/keyring/operations/destinations.ts";
-import { createKey } from "../../src/keyring/operations/keys.ts";
 import { startRotation } from "../../src/rotation/changes.ts";
 import type { EngineContext } from "../../src/rotation/context.ts";
 import {

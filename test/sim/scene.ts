@@ -3,7 +3,8 @@ import { createDestination } from "../../src/keyring/operations/destinations.ts"
 import { startRotation } from "../../src/rotation/changes.ts";
 import type { EngineContext } from "../../src/rotation/context.ts";
 import { valueColumns } from "../../src/rotation/values.ts";
-import { isDead } from "../../src/store/versions.ts";
+import { NEW_KEY } from "../../src/store/keys.ts";
+import { isDead, NEW_VERSION } from "../../src/store/versions.ts";
 import { chainHolds, heldBy, oneOfEach, queueAgrees, retiredOnlyWhenReplaced } from "./promises.ts";
 import { type Abilities, Service } from "./service.ts";
 import { type Plan, Simulator } from "./simulator.ts";
@@ -83,9 +84,11 @@ function adopt(context: EngineContext, service: Service): void {
   const fields = { secret };
   const provider = context.providerOf("scripted");
   store.keys.insert({
+    ...NEW_KEY,
     id: keyId,
     name: "billing",
     provider: "scripted",
+    connectionId: null,
     prefix: "",
     scopes: [],
     role: null,
@@ -93,18 +96,14 @@ function adopt(context: EngineContext, service: Service): void {
     expiresAt: null,
     labels: {},
     policy: { grace: "1h" },
-    paused: false,
     state: "active",
     revision: 1,
     lastNumber: 1,
-    cooldownUntil: null,
-    failures: 0,
-    retryAt: null,
-    dueAt: null,
     createdAt: context.now(),
     createdBy: "root",
   });
   store.versions.insert({
+    ...NEW_VERSION,
     id: "version-one",
     keyId,
     number: 1,
@@ -114,16 +113,6 @@ function adopt(context: EngineContext, service: Service): void {
     ...valueColumns(context, provider, "version-one", fields, true),
     issuedAt: context.now(),
     promotedAt: context.now(),
-    graceEndsAt: null,
-    endReason: null,
-    serviceRevokedAt: null,
-    revokedAt: null,
-    confirmed: false,
-    attempt: 0,
-    lastCall: null,
-    claim: 0,
-    leaseUntil: null,
-    dueAt: null,
   });
   for (const name of ["kv", "one"]) {
     const destination = store.destinations.find(name);

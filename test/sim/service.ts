@@ -121,6 +121,7 @@ export class Service {
       propagationMs,
       repeatsMint,
       verifiedHere: false,
+      connects: false,
       opensApi: false,
       adopts: true,
       defaultCooldown: "0",

@@ -1,7 +1,7 @@
 /** A row's dueAt and the queue never disagree, whatever is written in whatever order. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { DeliveryRow } from "../../src/store/deliveries.ts";
+import { type DeliveryRow, NEW_DELIVERY } from "../../src/store/deliveries.ts";
 import type { Store } from "../../src/store/store.ts";
 import { keyRow, onFreshStore, rotationRow, versionRow } from "../support/database.ts";
 import { findQueueDisagreements } from "../support/invariants.ts";
@@ -105,6 +105,7 @@ function change(store: Store, { table, kind, dueAt }: Operation, id: string): vo
 
 function deliveryRow(id: string, dueAt: number | null): DeliveryRow {
   return {
+    ...NEW_DELIVERY,
     id,
     keyId: "key_1",
     versionId: "v1",
@@ -115,15 +116,8 @@ function deliveryRow(id: string, dueAt: number | null): DeliveryRow {
     required: true,
     mustAcknowledge: false,
     name: "billing",
-    state: "pending",
-    attempt: 0,
-    attemptedAt: null,
-    landsUntil: null,
-    deliveredAt: null,
-    lastCall: null,
+    urgent: false,
     createdAt: 0,
-    claim: 0,
-    leaseUntil: null,
     dueAt,
   };
 }

@@ -1,11 +1,11 @@
 /** A fresh database in an object of its own, without the keyring around it. */
 import { runInDurableObject } from "cloudflare:test";
-import type { KeyRow } from "../../src/store/keys.ts";
+import { type KeyRow, NEW_KEY } from "../../src/store/keys.ts";
 import { migrate } from "../../src/store/migrations.ts";
-import type { RotationRow } from "../../src/store/rotations.ts";
+import { NEW_ROTATION, type RotationRow } from "../../src/store/rotations.ts";
 import { durableObjectSql, type Sql } from "../../src/store/sql.ts";
 import { Store } from "../../src/store/store.ts";
-import type { VersionRow } from "../../src/store/versions.ts";
+import { NEW_VERSION, type VersionRow } from "../../src/store/versions.ts";
 import { stubOf } from "./inside.ts";
 
 /** Runs `work` over an empty database without tables. */
@@ -28,9 +28,11 @@ export function onFreshStore<T>(
 
 export function keyRow(change: Partial<KeyRow> = {}): KeyRow {
   return {
+    ...NEW_KEY,
     id: "key_1",
     name: change.id ?? "key_1",
     provider: "issuer",
+    connectionId: null,
     prefix: "rekey",
     scopes: [],
     role: null,
@@ -38,14 +40,9 @@ export function keyRow(change: Partial<KeyRow> = {}): KeyRow {
     expiresAt: null,
     labels: {},
     policy: {},
-    paused: false,
     state: "active",
     revision: 1,
     lastNumber: 1,
-    cooldownUntil: null,
-    failures: 0,
-    retryAt: null,
-    dueAt: null,
     createdAt: 0,
     createdBy: "root",
     ...change,
@@ -54,6 +51,7 @@ export function keyRow(change: Partial<KeyRow> = {}): KeyRow {
 
 export function rotationRow(change: Partial<RotationRow> = {}): RotationRow {
   return {
+    ...NEW_ROTATION,
     id: "rot_1",
     keyId: "key_1",
     trigger: "manual",
@@ -64,30 +62,20 @@ export function rotationRow(change: Partial<RotationRow> = {}): RotationRow {
     state: "running",
     step: "preflight",
     fromVersion: 1,
-    toVersion: null,
     attempt: 0,
     problem: null,
-    lastCall: null,
     startedAt: 0,
     deadlineAt: 0,
-    endedAt: null,
-    mints: 0,
-    doubts: 0,
-    intentAt: null,
-    settleAt: null,
-    oldEndsAt: null,
-    seen: null,
     ending: null,
     tally: null,
-    claim: 0,
-    leaseUntil: null,
-    dueAt: null,
+    connectionRevision: null,
     ...change,
   };
 }
 
 export function versionRow(change: Partial<VersionRow> = {}): VersionRow {
   return {
+    ...NEW_VERSION,
     id: "v1",
     keyId: "key_1",
     number: 1,
@@ -100,16 +88,6 @@ export function versionRow(change: Partial<VersionRow> = {}): VersionRow {
     hint: "abcd",
     issuedAt: 0,
     promotedAt: 0,
-    graceEndsAt: null,
-    endReason: null,
-    serviceRevokedAt: null,
-    revokedAt: null,
-    confirmed: false,
-    attempt: 0,
-    lastCall: null,
-    claim: 0,
-    leaseUntil: null,
-    dueAt: null,
     ...change,
   };
 }

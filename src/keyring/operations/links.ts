@@ -87,7 +87,7 @@ export function replaceLinks(
   store.destinations.unlinkKey(key.id);
   for (const row of wanted) store.destinations.link(row);
   if (!comesByRotation && version) {
-    for (const row of added) addDelivery(context, key, version, row, rotation?.id ?? null);
+    for (const row of added) addDelivery(context, key, version, row, rotation ?? null);
   }
   checkDeliveries(context, key.id);
   return ok(undefined);

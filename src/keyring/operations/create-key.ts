@@ -1,0 +1,197 @@
+/** Makes a key: issues its first value, adopts one, or has the service outside make it. */
+import type { Failure, FieldError } from "../../errors/catalogue.ts";
+import { newId } from "../../ids.ts";
+import { DEFAULT_PREFIX, formatToken, newPublicId, parseToken } from "../../issuer/token.ts";
+import type { Fields, Provider } from "../../providers/provider.ts";
+import { err, ok, type Result } from "../../result.ts";
+import { reschedule, startRotation } from "../../rotation/changes.ts";
+import { type EngineContext, record } from "../../rotation/context.ts";
+import { addDelivery } from "../../rotation/sends.ts";
+import { valueColumns } from "../../rotation/values.ts";
+import type { ConnectionRow } from "../../store/connections.ts";
+import { NEW_KEY, type Policy } from "../../store/keys.ts";
+import { NEW_VERSION, type VersionRow } from "../../store/versions.ts";
+import { type Caller, findExcess } from "../caller.ts";
+import { isScope } from "../scopes.ts";
+import { type KeyView, viewKey } from "../views.ts";
+import { type LinkInput, resolveLinks } from "./links.ts";
+
+export interface CreateKeyInput {
+  name: string;
+  provider: string;
+  /** Id or name. */
+  connection?: string | undefined;
+  prefix?: string | undefined;
+  scopes: string[];
+  role?: "operator" | "agent" | undefined;
+  subject?: string | undefined;
+  /** Milliseconds since the epoch. */
+  expiresAt?: number | undefined;
+  labels: Record<string, string>;
+  policy: Policy;
+  destinations: LinkInput[];
+  fields?: Fields | undefined;
+  /** How the service names the adopted value. */
+  reference?: string | undefined;
+  /** Milliseconds since the epoch. */
+  issuedAt?: number | undefined;
+}
+
+export interface CreatedKey {
+  key: KeyView;
+  /** The issued value, this once; absent for an adopted key. */
+  secret?: string;
+}
+
+/** Creates an issued key, or adopts an existing value. Version 1 is current in the commit that answers. */
+export function createKey(
+  context: EngineContext,
+  caller: Caller,
+  input: CreateKeyInput,
+): Result<CreatedKey, Failure> {
+  const { store, random } = context;
+  const now = context.now();
+  const provider = context.providerOf(input.provider);
+  const connection = resolveConnection(context, provider, input.connection);
+  const errors = [...findErrors(provider, input, now), ...(connection.ok ? [] : [connection.error])];
+  if (errors.length > 0 || !connection.ok) return err({ code: "invalid", errors });
+  const excess = findExcess(caller, input);
+  if (excess) return err(excess);
+  const holder = store.keys.byName(input.name);
+  if (holder) return err({ code: "name-taken", holder: holder.id });
+  const id = newId("key", now, random);
+  const links = resolveLinks(context, id, input.name, input.destinations);
+  if (!links.ok) return links;
+
+  const prefix = input.prefix ?? DEFAULT_PREFIX;
+  const first = firstVersion(context, provider, prefix, input, links.value.length > 0);
+  const { fingerprint = null } = first ?? {};
+  if (input.fields && fingerprint && store.versions.byFingerprint(fingerprint).length > 0) {
+    return err({
+      code: "invalid",
+      errors: [{ path: "fields.secret", message: "this value is already kept here" }],
+    });
+  }
+  const key = store.keys.insert({
+    ...NEW_KEY,
+    id,
+    name: input.name,
+    provider: provider.name,
+    connectionId: connection.value?.id ?? null,
+    prefix,
+    scopes: input.scopes,
+    role: input.role ?? null,
+    subject: input.subject ?? null,
+    expiresAt: input.expiresAt ?? null,
+    labels: input.labels,
+    policy: input.policy,
+    state: first ? "active" : "pending",
+    revision: 1,
+    lastNumber: first ? 1 : 0,
+    createdAt: now,
+    createdBy: caller.id,
+  });
+  for (const link of links.value) store.destinations.link(link);
+  record(context, {
+    type: "key.created",
+    actor: caller.id,
+    keyId: id,
+    data: { name: key.name, provider: key.provider, adopted: input.fields !== undefined },
+  });
+  if (first) {
+    const { secret: _, ...columns } = first;
+    const version = store.versions.insert({
+      ...NEW_VERSION,
+      ...columns,
+      keyId: id,
+      number: 1,
+      stage: "current",
+      rotationId: null,
+      issuedAt: input.issuedAt ?? now,
+      promotedAt: now,
+    });
+    for (const link of links.value) addDelivery(context, key, version, link, null);
+    reschedule(context, id);
+  } else {
+    startRotation(context, key, {
+      trigger: "manual",
+      reason: "its first value",
+      requestedBy: caller.id,
+      grace: null,
+    });
+  }
+  const view = viewKey(store, store.keys.get(id) ?? key);
+  return ok({ key: view, ...(first && !input.fields && { secret: first.secret }) });
+}
+
+type FirstVersion = Pick<VersionRow, "id" | "reference" | "sealed" | "digest" | "fingerprint" | "hint">;
+
+/** Version 1, issued here or handed in. Undefined when a service outside has to make it, which its first rotation does. */
+function firstVersion(
+  context: EngineContext,
+  provider: Provider,
+  prefix: string,
+  { fields: adopted, reference }: CreateKeyInput,
+  keep: boolean,
+): (FirstVersion & { secret: string }) | undefined {
+  if (!adopted && !provider.local) return undefined;
+  const { identity, random } = context;
+  const id = newPublicId(random);
+  const fields = adopted ?? { secret: formatToken(prefix, identity.code, id, random) };
+  const value = valueColumns(context, provider, id, fields, keep);
+  return { id, reference: provider.local ? id : (reference ?? null), ...value, secret: fields.secret };
+}
+
+/** The connection that a provider needs. Undefined when it needs none. */
+function resolveConnection(
+  { store }: EngineContext,
+  provider: Provider,
+  idOrName: string | undefined,
+): Result<ConnectionRow | undefined, FieldError> {
+  const path = "connection";
+  if (!provider.connects) {
+    return idOrName === undefined
+      ? ok(undefined)
+      : err({ path, message: `${provider.title} needs no connection` });
+  }
+  const found = idOrName === undefined ? undefined : store.connections.find(idOrName);
+  if (found?.provider === provider.name) return ok(found);
+  return err({ path, message: `must be the id or name of a connection to ${provider.title}` });
+}
+
+/** A schedule without anybody to receive what it makes. */
+export const NO_RECEIVER: FieldError = {
+  path: "policy.maxAge",
+  message: "needs a destination: a scheduled rotation would make a value that nobody receives",
+};
+
+function findErrors(provider: Provider, input: CreateKeyInput, now: number): FieldError[] {
+  const errors: FieldError[] = [];
+  const add = (path: string, message: string) => errors.push({ path, message });
+  if (provider.opensApi) {
+    if (input.scopes.length === 0) add("scopes", "an access key needs at least one scope");
+    for (const [index, scope] of input.scopes.entries()) {
+      if (!isScope(scope)) add(`scopes.${index}`, "not a scope of this API");
+    }
+  }
+  if (input.fields && !provider.adopts) add("fields", `${provider.title} cannot adopt an existing value`);
+  if (input.fields && parseToken(input.fields.secret).kind !== "foreign") {
+    add("fields.secret", "has the form of an issued key; only values made elsewhere can be adopted");
+  }
+  if (!input.fields && input.issuedAt !== undefined) add("issuedAt", "only goes with fields");
+  if (input.reference !== undefined && (!input.fields || provider.local)) {
+    add("reference", "only goes with fields that were made at a service outside");
+  }
+  if (input.fields && input.reference === undefined && needsReference(provider)) {
+    add("reference", `is needed to revoke it later: how ${provider.title} names this value`);
+  }
+  if (input.issuedAt !== undefined && input.issuedAt > now) add("issuedAt", "must not be in the future");
+  if (input.expiresAt !== undefined && input.expiresAt <= now) add("expiresAt", "must be in the future");
+  if (input.policy.maxAge !== undefined && input.destinations.length === 0) errors.push(NO_RECEIVER);
+  return errors;
+}
+
+/** Whether a value that was made outside can be revoked only by the service's own name for it. */
+export function needsReference({ local, revoke, find }: Provider): boolean {
+  return !local && revoke !== undefined && find === undefined;
+}

@@ -1,0 +1,94 @@
+/**
+ * Tables `connection` and `connectionRevision`: the accounts at outside services, and what opens them. A revision is never changed:
+ * a live rotation goes on with the one that it began with, and the row goes when nothing is pinned to it any more.
+ */
+import type { Sql } from "./sql.ts";
+import { Table } from "./table.ts";
+
+export interface ConnectionRow {
+  id: string;
+  name: string;
+  provider: string;
+  /** The present revision. */
+  revision: number;
+  createdAt: number;
+  createdBy: string;
+}
+
+export interface ConnectionRevisionRow {
+  connectionId: string;
+  revision: number;
+  config: Record<string, unknown>;
+  /** The credential's fields, sealed; null when a key of this keyring is the credential. */
+  sealed: Uint8Array | null;
+  /** Id of the key whose current value is the credential. */
+  credentialKey: string | null;
+}
+
+export class ConnectionTable extends Table<ConnectionRow> {
+  readonly #sql: Sql;
+
+  constructor(sql: Sql) {
+    super(sql, "connection", {
+      id: "plain",
+      name: "plain",
+      provider: "plain",
+      revision: "plain",
+      createdAt: "plain",
+      createdBy: "plain",
+    });
+    this.#sql = sql;
+  }
+
+  /** A connection by id or name. */
+  find(idOrName: string): ConnectionRow | undefined {
+    return this.get(idOrName) ?? this.select("WHERE name = ?", idOrName)[0];
+  }
+
+  revision(connectionId: string, revision: number): ConnectionRevisionRow | undefined {
+    return this.#revisions("WHERE connectionId = ? AND revision = ?", connectionId, revision)[0];
+  }
+
+  /** Connections whose present credential is a value of this key. */
+  openedBy(keyId: string): ConnectionRow[] {
+    return this.select(
+      `WHERE EXISTS (SELECT 1 FROM connectionRevision AS present WHERE present.credentialKey = ?
+         AND present.connectionId = connection.id AND present.revision = connection.revision) ORDER BY id`,
+      keyId,
+    );
+  }
+
+  addRevision(row: ConnectionRevisionRow): void {
+    this.#sql.all(
+      "INSERT INTO connectionRevision (connectionId, revision, config, sealed, credentialKey) VALUES (?, ?, ?, ?, ?)",
+      row.connectionId,
+      row.revision,
+      JSON.stringify(row.config),
+      row.sealed,
+      row.credentialKey,
+    );
+  }
+
+  /** Deletes every revision but the present one and those that are still in use. */
+  pruneRevisions({ id, revision }: ConnectionRow, pinned: readonly number[]): void {
+    const kept = [revision, ...pinned];
+    this.#sql.all(
+      `DELETE FROM connectionRevision WHERE connectionId = ? AND revision NOT IN (${kept.map(() => "?").join(", ")})`,
+      id,
+      ...kept,
+    );
+  }
+
+  /** Deletes a connection with all its revisions. */
+  remove({ id }: ConnectionRow): void {
+    this.#sql.all("DELETE FROM connectionRevision WHERE connectionId = ?", id);
+    this.delete(id);
+  }
+
+  #revisions(rest: string, ...params: (string | number)[]): ConnectionRevisionRow[] {
+    type Raw = Omit<ConnectionRevisionRow, "config"> & { config: string };
+    return this.#sql
+      .all<Raw>(`SELECT * FROM connectionRevision ${rest}`, ...params)
+      .map((row) => ({ ...row, config: JSON.parse(row.config) as Record<string, unknown> }));
+  }
+}
