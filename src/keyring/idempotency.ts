@@ -6,7 +6,7 @@ import { sameBytes, sha256 } from "../crypto/hash.ts";
 import type { Failure } from "../errors/catalogue.ts";
 import { err, ok, type Result } from "../result.ts";
 import type { EngineContext } from "../rotation/context.ts";
-import { IDEMPOTENCY_KEPT_MS } from "../rotation/engine.ts";
+import { IDEMPOTENCY_KEPT_MS } from "../store/idempotency.ts";
 import type { Caller } from "./caller.ts";
 
 const SECRET_KEPT_MS = 60_000;

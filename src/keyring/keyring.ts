@@ -409,7 +409,11 @@ export class Keyring extends DurableObject<Env> {
       store,
       identity,
       vault: new Vault(identity.code, dataKey, secureRandom),
-      outbound: createOutbound({ allowlist: config.value.privateAllowlist, keys: this.env.KEYS, now }),
+      outbound: createOutbound({
+        allowlist: config.value.privateAllowlist,
+        transport: this.ctx.exports.Outside,
+        now,
+      }),
       random: secureRandom,
       providerOf,
       now,

@@ -1,40 +1,26 @@
 /**
- * Takes due work, runs one step, commits its outcome with the next due time, and goes on. Work is claimed with a lease in the
- * commit that moves its due time, so a crash makes it due again; an outcome whose claim is over is dropped.
+ * Runs due work: one step, its outcome committed with the next due time, and on. An outcome whose claim is over is dropped.
  */
-import { CALL_TIMEOUT_MS } from "../outbound/port.ts";
 import type { Fields } from "../providers/provider.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
-import type { DueEntry, WorkKind } from "../store/due.ts";
+import { type Lane, WORK_LANES } from "../store/due.ts";
 import type { RotationRow, RotationStep } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
-import type { Claimable } from "../store/work-table.ts";
-import { advanceRotation, intendMint, type StartRequest, startRotation } from "./changes.ts";
+import { advanceRotation, intendMint, startRotation } from "./changes.ts";
+import { type Claim, claimDue, InFlight, leaseToGoOn } from "./claims.ts";
 import type { EngineContext } from "./context.ts";
 import { keyOf, recordOrphan } from "./effects.ts";
 import { factsOf } from "./facts.ts";
 import { transition } from "./machine.ts";
 import { settleDelivery, settleRetirement } from "./outcomes.ts";
 import { isDue, nextRotationAt } from "./policy.ts";
-import { deliver, mayReceive, mayStillLand } from "./steps/deliver.ts";
+import { deliver, mayStillLand } from "./steps/deliver.ts";
 import { mint } from "./steps/mint.ts";
 import { preflight } from "./steps/preflight.ts";
 import { retireVersion } from "./steps/retire.ts";
 import { settle, sweep } from "./steps/settle.ts";
 import type { Step, StepResult } from "./steps/step.ts";
 import { test } from "./steps/test.ts";
-
-/** Longer than any call may take, so that two workers never hold the same row. */
-const LEASE_MS = CALL_TIMEOUT_MS + 30_000;
-/** A worker that goes on with less than this left takes a new lease. */
-const LEASE_LOW_MS = 2 * CALL_TIMEOUT_MS;
-/** Rows worked on at once: two for each of the six connections. The rest stay due, so that no lease runs out in a queue. */
-const MAX_IN_FLIGHT = 12;
-
-type Claim =
-  | { kind: "rotation"; row: RotationRow }
-  | { kind: "version"; row: VersionRow }
-  | { kind: "delivery"; row: DeliveryRow };
 
 /** What the engine asks of its host. */
 export interface EngineHost {
@@ -49,7 +35,7 @@ export interface EngineHost {
 export class Engine {
   readonly #context: EngineContext;
   readonly #host: EngineHost;
-  readonly #inFlight = new Set<string>();
+  readonly #inFlight = new InFlight();
   /** Woken whenever a rotation commits. */
   readonly #watchers = new Map<string, Set<() => void>>();
   /** Values of rotations that somebody asked to see, between mint and answer. */
@@ -58,13 +44,6 @@ export class Engine {
   constructor(context: EngineContext, host: EngineHost) {
     this.#context = context;
     this.#host = host;
-  }
-
-  /** Starts a rotation inside the caller's transaction. The caller pumps afterwards. */
-  start(keyId: string, request: StartRequest): RotationRow {
-    const key = this.#context.store.keys.get(keyId);
-    if (!key) throw new Error("no such key");
-    return startRotation(this.#context, key, request);
   }
 
   /** Starts what is past its age, at most `limit`; cron calls this. Returns how many were started. */
@@ -96,22 +75,20 @@ export class Engine {
     return started;
   }
 
-  /** Claims and runs whatever is due, as far as there is room. Returns at once. */
+  /** Claims and runs whatever is due, emergencies first, as far as there is room. Returns at once. */
   pump(): void {
-    while (this.#inFlight.size < MAX_IN_FLIGHT) {
-      const claim = this.#context.store.transaction(() => this.#claimNext());
-      if (!claim) break;
-      this.#launch(claim);
-    }
+    for (const lane of WORK_LANES) this.#take(lane);
     this.#host.arm();
   }
 
   /** When the alarm should ring, or null. Overdue work that has no room yet is looked at in a second. */
   nextAlarmAt(): number | null {
-    const at = this.#context.store.due.earliestWorkAt();
-    return at === null
-      ? null
-      : Math.max(at, this.#context.now() + (this.#inFlight.size < MAX_IN_FLIGHT ? 0 : 1_000));
+    const now = this.#context.now();
+    const times = WORK_LANES.flatMap((lane) => {
+      const at = this.#context.store.due.earliestAt(lane);
+      return at === null ? [] : [Math.max(at, now + (this.#inFlight.room(lane) > 0 ? 0 : 1_000))];
+    });
+    return times.length > 0 ? Math.min(...times) : null;
   }
 
   /** Keeps a rotation's value in memory from its mint until every reader has called `releaseReveal`. */
@@ -159,88 +136,22 @@ export class Engine {
     for (const watchers of [...this.#watchers.values()]) for (const check of [...watchers]) check();
   }
 
-  #claimNext(): Claim | undefined {
-    const { store } = this.#context;
+  #take(lane: Lane): void {
     for (;;) {
-      const [entry] = store.due.workDue(this.#context.now(), 1);
-      if (!entry) return undefined;
-      const claim = this.#claim(entry);
-      if (claim) return claim;
+      const { claims, more } = this.#context.store.transaction(() =>
+        claimDue(this.#context, lane, this.#inFlight),
+      );
+      for (const claim of claims) this.#launch(claim);
+      if (!more) return;
     }
-  }
-
-  /** Claims one entry, or settles it on the spot when it needs no worker. */
-  #claim({ kind, id, at }: DueEntry<WorkKind>): Claim | undefined {
-    const { store } = this.#context;
-    const now = this.#context.now();
-    const lease = now + LEASE_MS;
-    const claimOf = (row: Claimable) => ({ claim: row.claim + 1, leaseUntil: lease, dueAt: lease });
-    switch (kind) {
-      case "rotation": {
-        const row = store.rotations.get(id);
-        if (!row) break;
-        if (!this.#isHeld(kind, row)) return { kind, row: store.rotations.update(row, claimOf(row)) };
-        store.rotations.update(row, { leaseUntil: lease, dueAt: lease });
-        return undefined;
-      }
-      case "version": {
-        const row = store.versions.get(id);
-        if (!row) break;
-        if (!this.#isHeld(kind, row)) return { kind, row: store.versions.update(row, claimOf(row)) };
-        store.versions.update(row, { leaseUntil: lease, dueAt: lease });
-        return undefined;
-      }
-      case "delivery": {
-        const row = store.deliveries.get(id);
-        if (!row) break;
-        if (this.#isHeld(kind, row)) {
-          store.deliveries.update(row, { leaseUntil: lease, dueAt: lease });
-          return undefined;
-        }
-        const busyUntil = this.#busyUntil(row, now);
-        if (busyUntil !== null) {
-          store.deliveries.update(row, { dueAt: busyUntil });
-          return undefined;
-        }
-        const to = store.destinations.get(row.destinationId);
-        const attemptedAt = row.attemptedAt ?? (to && mayReceive(to) ? now : null);
-        return { kind, row: store.deliveries.update(row, { ...claimOf(row), attemptedAt }) };
-      }
-      case "idempotency": {
-        const row = store.idempotency.get(id);
-        if (!row) break;
-        if (row.sealed)
-          store.idempotency.update(row, { sealed: null, dueAt: row.createdAt + IDEMPOTENCY_KEPT_MS });
-        else store.idempotency.remove(row);
-        return undefined;
-      }
-    }
-    store.due.move(kind, id, at, null);
-    return undefined;
-  }
-
-  /** True while a worker of this very instance is at it: its call waits for a connection, and a second one would only queue up. */
-  #isHeld(kind: Claim["kind"], row: Claim["row"]): boolean {
-    return this.#inFlight.has(nameOf(kind, row));
-  }
-
-  /** Until when another delivery of the same key to the same place may still land; its value must not arrive last. */
-  #busyUntil(row: DeliveryRow, now: number): number | null {
-    const times = this.#context.store.deliveries
-      .ofKeyAt(row.keyId, row.destinationId)
-      .filter((other) => other.id !== row.id)
-      .map((other) => Math.max(other.leaseUntil ?? 0, other.landsUntil ?? 0));
-    const until = Math.max(0, ...times);
-    return until > now ? until : null;
   }
 
   #launch(claim: Claim): void {
-    const name = nameOf(claim.kind, claim.row);
-    this.#inFlight.add(name);
+    this.#inFlight.add(claim);
     const work = this.#run(claim)
       .catch((error: unknown) => this.#host.onBug(error))
       .then(() => {
-        this.#inFlight.delete(name);
+        this.#inFlight.remove(claim);
         this.pump();
         this.wake();
       })
@@ -370,17 +281,5 @@ export class Engine {
   }
 }
 
-/** How long a request's ids are kept for its Idempotency-Key. */
-export const IDEMPOTENCY_KEPT_MS = 24 * 3_600_000;
-
 /** Steps with work of their own. At the others the rotation waits for deliveries, and being due means being late. */
 const STEPS: Partial<Record<RotationStep, Step>> = { preflight, mint, settle, test, sweep };
-
-function nameOf(kind: Claim["kind"], { id, claim }: Claim["row"]): string {
-  return `${kind}:${id}:${claim}`;
-}
-
-function leaseToGoOn(row: Claimable, now: number): number {
-  const left = (row.leaseUntil ?? 0) - now;
-  return left < LEASE_LOW_MS ? now + LEASE_MS : now + left;
-}

@@ -1,7 +1,7 @@
 /**
- * The only work queue. Lane 0 is what is under way and has the alarm; lane 1 is scheduled starts, which cron picks up; lane 2 is
- * emergencies, which have the alarm, too, and never queue behind lane 0. The lane comes first in the key, so that the earliest
- * entry of each is one row read.
+ * The only work queue. Each kind of work has a lane, so that what hangs in one holds up no other: rotations, versions on their way
+ * out, deliveries, and emergencies of every kind before all of them. These have the alarm; scheduled starts have a lane that cron
+ * picks up. The lane comes first in the key, so that the earliest entry of each is one row read.
  */
 import type { Sql } from "./sql.ts";
 
@@ -15,14 +15,24 @@ export interface DueEntry<Kind extends DueKind = DueKind> {
   at: number;
 }
 
-const UNDER_WAY = 0;
-const SCHEDULED = 1;
-const EMERGENCY = 2;
+export const LANES = { rotations: 0, starts: 1, emergencies: 2, versions: 3, deliveries: 4 } as const;
+
+export type Lane = (typeof LANES)[keyof typeof LANES];
+
+/** What has the alarm, in the order in which it is taken up. */
+export const WORK_LANES = [LANES.emergencies, LANES.versions, LANES.rotations, LANES.deliveries] as const;
+
+const LANE_OF = {
+  start: LANES.starts,
+  rotation: LANES.rotations,
+  idempotency: LANES.rotations,
+  version: LANES.versions,
+  delivery: LANES.deliveries,
+} as const satisfies Record<DueKind, Lane>;
 
 /** The lane of work that is, or is not, an emergency. */
-export function laneOf(kind: DueKind, urgent: boolean): number {
-  if (kind === "start") return SCHEDULED;
-  return urgent ? EMERGENCY : UNDER_WAY;
+export function laneOf(kind: DueKind, urgent = false): Lane {
+  return urgent && kind !== "start" ? LANES.emergencies : LANE_OF[kind];
 }
 
 export class DueQueue {
@@ -42,8 +52,8 @@ export class DueQueue {
     id: string,
     from: number | null,
     to: number | null,
-    lane = laneOf(kind, false),
-    fromLane = lane,
+    lane: Lane = laneOf(kind),
+    fromLane: Lane = lane,
   ): void {
     if (from === to && lane === fromLane) return;
     const place = [fromLane, from, kind, id];
@@ -64,34 +74,28 @@ export class DueQueue {
     }
   }
 
-  /** Work under way that is due, earliest first. */
-  workDue(now: number, limit: number): DueEntry<WorkKind>[] {
-    return this.#due<WorkKind>(UNDER_WAY, now, limit);
-  }
-
-  /** Emergencies that are due, earliest first. */
-  emergenciesDue(now: number, limit: number): DueEntry<WorkKind>[] {
-    return this.#due<WorkKind>(EMERGENCY, now, limit);
+  /** Work of one lane that is due, earliest first. */
+  workDue(lane: Lane, now: number, limit: number): DueEntry<WorkKind>[] {
+    return this.#due<WorkKind>(lane, now, limit);
   }
 
   /** Scheduled starts that are due, earliest first. */
   startsDue(now: number, limit: number): DueEntry<"start">[] {
-    return this.#due<"start">(SCHEDULED, now, limit);
+    return this.#due<"start">(LANES.starts, now, limit);
   }
 
-  /** When the next work under way is due, or null. */
-  earliestWorkAt(): number | null {
-    return this.#earliest(UNDER_WAY);
-  }
-
-  /** When the next emergency is due, or null. */
-  earliestEmergencyAt(): number | null {
-    return this.#earliest(EMERGENCY);
+  /** When the next entry of a lane is due, or null. */
+  earliestAt(lane: Lane): number | null {
+    const [row] = this.#sql.all<{ at: number }>(
+      "SELECT at FROM due WHERE lane = ? ORDER BY at LIMIT 1",
+      lane,
+    );
+    return row?.at ?? null;
   }
 
   /** When cron has something to start here, or null. */
   earliestStartAt(): number | null {
-    return this.#earliest(SCHEDULED);
+    return this.earliestAt(LANES.starts);
   }
 
   #due<Kind extends DueKind>(lane: number, now: number, limit: number): DueEntry<Kind>[] {
@@ -101,13 +105,5 @@ export class DueQueue {
       now,
       limit,
     );
-  }
-
-  #earliest(lane: number): number | null {
-    const [row] = this.#sql.all<{ at: number }>(
-      "SELECT at FROM due WHERE lane = ? ORDER BY at LIMIT 1",
-      lane,
-    );
-    return row?.at ?? null;
   }
 }

@@ -3,6 +3,9 @@ import type { DueQueue } from "./due.ts";
 import type { Sql } from "./sql.ts";
 import { WorkTable } from "./work-table.ts";
 
+/** How long a request's ids are kept for its Idempotency-Key. */
+export const IDEMPOTENCY_KEPT_MS = 24 * 3_600_000;
+
 export interface IdempotencyRow {
   /** Hash of credential, route and Idempotency-Key. */
   id: string;

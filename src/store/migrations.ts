@@ -201,6 +201,9 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE rotation ADD COLUMN byHand INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE rotation ADD COLUMN sought TEXT;
   ALTER TABLE rotation ADD COLUMN connectionRevision INTEGER;
+
+  UPDATE due SET lane = 3 WHERE lane = 0 AND kind = 'version';
+  UPDATE due SET lane = 4 WHERE lane = 0 AND kind = 'delivery';
   `,
 ];
 

@@ -16,20 +16,20 @@ export class WorkTable<
   }
 
   override insert(row: Row): Row {
-    this.#due.move(this.#kind, row.id, null, row.dueAt, laneOf(this.#kind, row.urgent ?? false));
+    this.#due.move(this.#kind, row.id, null, row.dueAt, laneOf(this.#kind, row.urgent));
     return super.insert(row);
   }
 
   override update(row: Row, patch: Partial<Row>): Row {
     const { dueAt, urgent } = { ...row, ...patch };
-    const lanes = [urgent ?? false, row.urgent ?? false].map((one) => laneOf(this.#kind, one));
-    this.#due.move(this.#kind, row.id, row.dueAt, dueAt, ...lanes);
+    const [lane, fromLane] = [laneOf(this.#kind, urgent), laneOf(this.#kind, row.urgent)];
+    this.#due.move(this.#kind, row.id, row.dueAt, dueAt, lane, fromLane);
     return super.update(row, patch);
   }
 
   /** Deletes a row and its entry in the queue. */
   remove(row: Row): void {
-    this.#due.move(this.#kind, row.id, row.dueAt, null, laneOf(this.#kind, row.urgent ?? false));
+    this.#due.move(this.#kind, row.id, row.dueAt, null, laneOf(this.#kind, row.urgent));
     this.delete(row.id);
   }
 }

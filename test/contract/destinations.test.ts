@@ -6,6 +6,7 @@ import type { DeliveryMessage, Destination, DestinationContext } from "../../src
 import { DESTINATION_TYPES, DESTINATIONS, destinationOf } from "../../src/destinations/registry.ts";
 import { newSigningSecret } from "../../src/events/signing.ts";
 import { createOutbound } from "../../src/outbound/port.ts";
+import { createTransport } from "../../src/outbound/transport.ts";
 import { KEYRING, PLACES, type Place } from "./destination-fixtures.ts";
 import "../support/scene.ts";
 
@@ -19,7 +20,7 @@ function contextOf(destination: Destination, place: Place): DestinationContext {
     config: destination.config.parse(place.config),
     signingSecret: destination.signs ? newSigningSecret(secureRandom) : undefined,
     keyring: KEYRING,
-    outbound: createOutbound({ allowlist: undefined, keys: env.KEYS, now }),
+    outbound: createOutbound({ allowlist: undefined, transport: createTransport(env.KEYS), now }),
     now: now(),
     newId: () => `dlv_contract${ids++}`,
   };

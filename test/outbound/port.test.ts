@@ -2,13 +2,14 @@
 import { env } from "cloudflare:workers";
 import { delay, HttpResponse, http } from "msw";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { createOutbound, parseRetryAfter } from "../../src/outbound/port.ts";
+import { createOutbound } from "../../src/outbound/port.ts";
+import { createTransport, parseRetryAfter } from "../../src/outbound/transport.ts";
 import { network } from "../support/network.ts";
 
 const URL_OUT = "https://hooks.acme.dev/rekey";
 const NOW = 1_800_000_000_000;
 const now = () => NOW;
-const outbound = createOutbound({ allowlist: undefined, keys: env.KEYS, now });
+const outbound = createOutbound({ allowlist: undefined, transport: createTransport(env.KEYS), now });
 const post = { method: "POST", url: URL_OUT, headers: { "x-test": "1" }, body: "hello" } as const;
 
 afterEach(() => {
@@ -69,7 +70,11 @@ describe("a call to the outside", () => {
 
   it("to an excepted private place is made", async () => {
     network.use(http.post("http://127.0.0.1:8788/", () => new HttpResponse(null, { status: 204 })));
-    const allowing = createOutbound({ allowlist: "127.0.0.1:8788", keys: env.KEYS, now });
+    const allowing = createOutbound({
+      allowlist: "127.0.0.1:8788",
+      transport: createTransport(env.KEYS),
+      now,
+    });
     expect((await allowing.send({ ...post, url: "http://127.0.0.1:8788/" })).status).toBe(204);
   });
 
@@ -109,21 +114,14 @@ describe("a call to the outside", () => {
     expect(status).toBeUndefined();
   });
 
-  it("waits its turn behind five others", async () => {
-    let open = 0;
-    let most = 0;
-    network.use(
-      http.post(URL_OUT, async () => {
-        open += 1;
-        most = Math.max(most, open);
-        await delay(5);
-        open -= 1;
-        return HttpResponse.text("ok");
-      }),
-    );
-    const answers = await Promise.all(Array.from({ length: 30 }, () => outbound.send(post)));
-    expect(answers.every(({ status }) => status === 200)).toBe(true);
-    expect(most).toBe(6);
+  it("that dies with its invocation ends as a value", async () => {
+    const dead = () => Promise.reject(new Error("canary-in-an-error"));
+    const transport = { send: dead, readValue: dead, writeValue: dead };
+    const lost = createOutbound({ allowlist: undefined, transport, now });
+    expect(await lost.send(post)).toEqual({
+      report: { method: "POST", host: "hooks.acme.dev", code: "network", at: NOW },
+    });
+    expect(await lost.writeValue("x", "y")).toMatchObject({ code: "network" });
   });
 });
 
@@ -144,7 +142,11 @@ describe("the namespace KEYS", () => {
     const fail = async () => {
       throw new Error("canary-in-an-error");
     };
-    const broken = createOutbound({ allowlist: undefined, keys: { get: fail, put: fail }, now });
+    const broken = createOutbound({
+      allowlist: undefined,
+      transport: createTransport({ get: fail, put: fail }),
+      now,
+    });
     expect(await broken.writeValue("x", "y")).toEqual({
       method: "PUT",
       host: "KEYS",
@@ -153,7 +155,11 @@ describe("the namespace KEYS", () => {
     });
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const hang = () => new Promise<never>(() => {});
-    const silent = createOutbound({ allowlist: undefined, keys: { get: hang, put: hang }, now });
+    const silent = createOutbound({
+      allowlist: undefined,
+      transport: createTransport({ get: hang, put: hang }),
+      now,
+    });
     const reading = silent.readValue("x");
     await vi.advanceTimersByTimeAsync(15_000);
     expect(await reading).toEqual({ method: "GET", host: "KEYS", code: "timeout", at: NOW });

@@ -10,6 +10,7 @@ import { openFields } from "../../src/rotation/values.ts";
 import type { KeyDestinationRow } from "../../src/store/destinations.ts";
 import type { KeyRow } from "../../src/store/keys.ts";
 import type { VersionRow } from "../../src/store/versions.ts";
+import { workDue } from "../support/queue.ts";
 import type { Simulator } from "./simulator.ts";
 import type { World } from "./world.ts";
 
@@ -91,7 +92,7 @@ export function chainHolds(simulator: Simulator): string[] {
 /** The queue and the rows it points to agree. */
 export function queueAgrees(simulator: Simulator): string[] {
   const { store } = simulator;
-  const entries = [...store.due.workDue(Infinity, 10_000), ...store.due.startsDue(Infinity, 10_000)];
+  const entries = [...workDue(store.due, Infinity, 10_000), ...store.due.startsDue(Infinity, 10_000)];
   const tables = {
     rotation: store.rotations,
     version: store.versions,

@@ -7,6 +7,7 @@ import { Store } from "../../src/store/store.ts";
 import { setTime } from "./clock.ts";
 import { eventually } from "./eventually.ts";
 import { findDisagreements } from "./invariants.ts";
+import { workDue } from "./queue.ts";
 
 export interface Ring {
   code: string;
@@ -78,7 +79,7 @@ export async function runUntil(keyring: Ring, until: number): Promise<void> {
 function assertNothingUnderWay(store: Store, state: DurableObjectState): void {
   const claimed = listLeases(store, state).filter((lease) => !orphaned.has(lease));
   if (claimed.length > 0) throw new Error(`under way: ${claimed.join(", ")}`);
-  const due = store.due.workDue(Date.now(), 10);
+  const due = workDue(store.due, Date.now(), 10);
   if (due.length > 0) throw new Error(`due: ${JSON.stringify(due)}`);
 }
 

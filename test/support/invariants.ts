@@ -1,9 +1,18 @@
 /** What must hold of a keyring's tables between any two commits. */
+import { type DueKind, laneOf } from "../../src/store/due.ts";
 import type { KeyRow } from "../../src/store/keys.ts";
 import type { Store } from "../../src/store/store.ts";
 import { isDead } from "../../src/store/versions.ts";
 
-const OWNERS = { rotation: 0, version: 0, delivery: 0, idempotency: 0, key: 1 } as const;
+/** Tables whose rows are work, and the kind of their entries in the queue. */
+const OWNERS = {
+  rotation: "rotation",
+  version: "version",
+  delivery: "delivery",
+  idempotency: "idempotency",
+  key: "start",
+} as const satisfies Record<string, DueKind>;
+const URGENT = ["rotation", "version", "delivery"];
 
 /** Sentences about what does not hold; empty when all is well. */
 export function findDisagreements(store: Store, state: DurableObjectState): string[] {
@@ -15,12 +24,15 @@ export function findDisagreements(store: Store, state: DurableObjectState): stri
 /** Every row's dueAt has exactly one entry in the queue, in its own lane, and there is no other entry. */
 export function findQueueDisagreements(state: DurableObjectState): string[] {
   const sql = state.storage.sql;
-  const wanted = Object.entries(OWNERS).flatMap(([table, lane]) =>
-    sql
-      .exec<{ id: string; dueAt: number }>(`SELECT id, dueAt FROM ${table} WHERE dueAt IS NOT NULL`)
+  const wanted = Object.entries(OWNERS).flatMap(([table, kind]) => {
+    const urgent = URGENT.includes(table) ? "urgent" : "0 AS urgent";
+    return sql
+      .exec<{ id: string; dueAt: number; urgent: number }>(
+        `SELECT id, dueAt, ${urgent} FROM ${table} WHERE dueAt IS NOT NULL`,
+      )
       .toArray()
-      .map((row) => [lane, row.dueAt, table === "key" ? "start" : table, row.id].join(" ")),
-  );
+      .map((row) => [laneOf(kind, row.urgent === 1), row.dueAt, kind, row.id].join(" "));
+  });
   const queued = sql
     .exec<{ lane: number; at: number; kind: string; id: string }>("SELECT * FROM due")
     .toArray()
