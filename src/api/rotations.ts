@@ -43,6 +43,7 @@ export const rotationSchema = z
     state: z.enum([
       "running",
       "blocked",
+      "needs-slot",
       "needs-attention",
       "needs-human",
       "succeeded",

@@ -27,6 +27,13 @@ export const policySchema = z
     cooldown: durationSchema
       .optional()
       .openapi({ description: "No rotation by hand this long after one. Default 0, for access keys 60m." }),
+    onCompromise: z
+      .enum(["replace-first", "hold", "revoke-first", "revoke-only", "notify-only"])
+      .optional()
+      .openapi({
+        description:
+          "When the current value leaked: replace it and revoke it after a minute even without a replacement (replace-first, the default), only with one (hold), revoke it before (revoke-first) or without replacing it (revoke-only), or only say so (notify-only).",
+      }),
   })
   .openapi("Policy");
 

@@ -131,7 +131,8 @@ export const CATALOGUE = {
   "forward-only": {
     status: 409,
     title: "This rotation can only go forward",
-    remedy: "The service ends the old value by itself, so there is nothing to go back to. Retry it instead.",
+    remedy:
+      "There is no old value to go back to: the service ends it by itself, or it leaked. Retry it instead.",
   },
   "rotation-ended": {
     status: 409,

@@ -11,6 +11,7 @@ export const EVENT_TYPES = [
   "key.rotated",
   "key.rotation.needs-human",
   "key.at-risk",
+  "key.compromised",
   "key.lost",
   "key.revoked",
   "key.revocation.stuck",

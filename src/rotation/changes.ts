@@ -19,6 +19,13 @@ export interface StartRequest {
   reason: string | null;
   requestedBy: string;
   grace: string | null;
+  /** An emergency. */
+  urgent?: true;
+  /** Number of the version to replace. Default: the current one. */
+  fromVersion?: number;
+  /** Markers of what a rotation before it may have left at the service, and when that must have shown. */
+  sought?: string[];
+  settleAt?: number | null;
 }
 
 /** Starts a rotation, due now. The caller has checked that none is live. */
@@ -31,10 +38,10 @@ export function startRotation(context: EngineContext, key: KeyRow, request: Star
     id: newId("rot", now, random),
     keyId: key.id,
     ...NEW_ROTATION,
+    fromVersion: store.versions.current(key.id)?.number ?? null,
     ...request,
     live: true,
     ...position,
-    fromVersion: store.versions.current(key.id)?.number ?? null,
     startedAt: now,
     deadlineAt: deliverBy(key.policy, now),
     connectionRevision: connection?.revision ?? null,

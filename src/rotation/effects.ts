@@ -8,7 +8,7 @@ import { type EndReason, NEW_VERSION, type VersionRow } from "../store/versions.
 import { type EngineContext, record } from "./context.ts";
 import { cooldownEndsAt, graceEndsAt } from "./policy.ts";
 import type { Effect, Position } from "./position.ts";
-import { placesTried, sendVersion, slowestPropagationMs, supersede } from "./sends.ts";
+import { placesAstray, sendVersion, slowestPropagationMs, supersede } from "./sends.ts";
 import { valueColumns } from "./values.ts";
 
 export type Minted = Extract<MintResult, { kind: "minted" }>;
@@ -61,6 +61,7 @@ export function killVersion(context: EngineContext, version: VersionRow, endReas
   return context.store.versions.update(version, {
     stage: "revoking",
     endReason,
+    urgent: endReason === "compromised" || endReason === "revoked",
     attempt: 0,
     dueAt: context.now(),
     leaseUntil: null,
@@ -135,14 +136,14 @@ function sendOld(context: EngineContext, rotation: RotationRow): void {
   const { store } = context;
   const old = versionOf(context, rotation, rotation.fromVersion);
   if (!old) return;
-  const tried = placesTried(context, rotation);
+  const astray = placesAstray(context, rotation);
   const arrived = store.deliveries
     .ofVersion(old.keyId, old.number)
     .filter((delivery) => delivery.state === "delivered");
   const holders = new Set(arrived.map((delivery) => delivery.destinationId));
   const links = store.destinations
     .linksOfKey(rotation.keyId)
-    .filter((link) => tried.has(link.destinationId) || !holders.has(link.destinationId));
+    .filter((link) => astray.has(link.destinationId) || !holders.has(link.destinationId));
   sendVersion(context, keyOf(context, rotation), old, links, rotation);
 }
 
@@ -169,9 +170,10 @@ function retireOld(context: EngineContext, rotation: RotationRow, key: KeyRow, o
   const { store } = context;
   const now = context.now();
   const { overlap } = context.providerOf(key.provider);
-  if (overlap === "none") {
-    const dead = killVersion(context, old, "rotated");
-    store.versions.update(dead, { serviceRevokedAt: now, graceEndsAt: now });
+  const hasLeaked = old.compromisedAt !== null;
+  if (overlap === "none" || hasLeaked) {
+    const dead = killVersion(context, old, hasLeaked ? "compromised" : "rotated");
+    if (overlap === "none") store.versions.update(dead, { serviceRevokedAt: now, graceEndsAt: now });
     return;
   }
   const endsAt =

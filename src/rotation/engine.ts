@@ -8,6 +8,7 @@ import type { RotationRow, RotationStep } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { advanceRotation, intendMint, startRotation } from "./changes.ts";
 import { type Claim, claimDue, InFlight, leaseToGoOn } from "./claims.ts";
+import { endPatience } from "./compromise.ts";
 import type { EngineContext } from "./context.ts";
 import { keyOf, recordOrphan } from "./effects.ts";
 import { factsOf } from "./facts.ts";
@@ -239,6 +240,13 @@ export class Engine {
     let row: VersionRow | undefined = claimed;
     while (row && row.leaseUntil !== null) {
       const before: VersionRow = row;
+      if (before.stage === "current") {
+        store.transaction(() => {
+          const fresh = store.versions.get(before.id);
+          if (fresh?.claim === before.claim) endPatience(this.#context, fresh);
+        });
+        return;
+      }
       const outcome = await retireVersion(this.#context, before);
       row = store.transaction(() => {
         const fresh = store.versions.get(before.id);

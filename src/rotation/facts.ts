@@ -3,7 +3,7 @@ import type { Provider } from "../providers/provider.ts";
 import type { RotationRow } from "../store/rotations.ts";
 import { type EngineContext, randomUnit } from "./context.ts";
 import type { Facts, Resolver } from "./position.ts";
-import { placesTried } from "./sends.ts";
+import { placesAstray } from "./sends.ts";
 
 export function factsOf(context: EngineContext, rotation: RotationRow): Facts {
   const { store, random } = context;
@@ -14,12 +14,15 @@ export function factsOf(context: EngineContext, rotation: RotationRow): Facts {
   const old = fromVersion === null ? undefined : store.versions.byNumber(keyId, fromVersion);
   const fresh = toVersion === null ? undefined : store.versions.byNumber(keyId, toVersion);
   return {
-    overlap: provider.overlap,
+    // What a person handed in was made without ending anything, so it may be dropped again.
+    overlap: rotation.byHand ? "ours" : provider.overlap,
     resolver: resolverOf(provider),
     deadlineAt: rotation.deadlineAt,
+    escalated: rotation.urgent,
+    mints: rotation.mints,
     settleAt: rotation.settleAt,
     isMinting: rotation.intentAt !== null,
-    maySurface: provider.find !== undefined && rotation.doubts > 0,
+    maySurface: provider.find !== undefined && (rotation.doubts > 0 || rotation.sought !== null),
     oldEndsAt: rotation.oldEndsAt,
     mintedAt: fresh?.issuedAt ?? null,
     propagationMs: provider.propagationMs,
@@ -28,7 +31,7 @@ export function factsOf(context: EngineContext, rotation: RotationRow): Facts {
     hasNew: fresh !== undefined,
     newIsPending: fresh?.stage === "pending",
     isPromoted: fresh?.stage === "current",
-    wasAttempted: placesTried(context, rotation).size > 0,
+    wasAttempted: placesAstray(context, rotation).size > 0,
     unit: randomUnit(random),
   };
 }

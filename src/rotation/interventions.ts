@@ -5,11 +5,11 @@ import type { RotationRow } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { advanceRotation } from "./changes.ts";
 import { type EngineContext, record } from "./context.ts";
-import { keyOf } from "./effects.ts";
+import { keyOf, versionOf } from "./effects.ts";
 
 /**
  * Stops a rotation. What is in doubt is settled first; what was delivered is put back. A service that ends the old value by itself
- * leaves nothing to go back to once its call to mint has begun.
+ * leaves nothing to go back to once its call to mint has begun, and neither does an emergency once the new value is current.
  */
 export function cancelRotation(
   context: EngineContext,
@@ -18,7 +18,8 @@ export function cancelRotation(
 ): Result<RotationRow, Failure> {
   if (!rotation.live) return err({ code: "rotation-ended" });
   const { overlap } = context.providerOf(keyOf(context, rotation).provider);
-  if (overlap !== "ours" && rotation.mints > 0) return err({ code: "forward-only" });
+  const isPromoted = versionOf(context, rotation, rotation.toVersion)?.stage === "current";
+  if (isPromoted || (overlap !== "ours" && rotation.mints > 0)) return err({ code: "forward-only" });
   const problem = `cancelled by ${actor}`;
   return ok(advanceRotation(context, rotation, { outcome: { kind: "stopped", problem } }));
 }

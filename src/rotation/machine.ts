@@ -50,12 +50,15 @@ function testUntil(facts: Facts): number {
 export function transition(at: Position, outcome: Outcome, facts: Facts, now: number): Transition {
   if (outcome.kind === "stopped") return stop(at, outcome.problem, facts, now);
   if (outcome.kind === "retried") return retry(at, facts, now);
+  if (outcome.kind === "escalated") return escalate(at, facts, now);
+  if (outcome.kind === "new-leaked") return dropLeaked(at, facts, now);
+  if (outcome.kind === "taken-over") return end({ state: "cancelled", problem: outcome.problem }, []);
   if (outcome.kind === "abandoned") return abandon(at, outcome.problem, facts, now);
   switch (at.step) {
     case "preflight":
       if (outcome.kind === "preflight-green") return mint(facts, now);
       if (outcome.kind === "preflight-red")
-        return block(at, outcome.problem, facts, now, outcome.retryAfterMs);
+        return block(at, outcome.problem, facts, now, outcome.retryAfterMs, outcome.noSlot);
       return stay(at);
     case "mint":
       return minting(at, outcome, facts, now);
@@ -92,7 +95,7 @@ function minting(at: Position, outcome: Outcome, facts: Facts, now: number): Tra
       return { next: go("test", now), effects };
     }
     case "mint-refused":
-      return clockRuns(facts)
+      return clockRuns(facts) || facts.escalated
         ? block(at, outcome.problem, facts, now)
         : finish({ state: "failed", problem: outcome.problem }, [], facts, now);
     case "mint-postponed":
@@ -180,10 +183,10 @@ function testing(at: Position, outcome: Outcome, facts: Facts, now: number): Tra
     case "test-rejected":
       return rejected(outcome.problem, facts, now);
     case "test-indeterminate": {
-      if (now < testUntil(facts)) {
+      if (now < testUntil(facts) && !facts.escalated) {
         return { next: later(at, outcome, facts, now, testUntil(facts)), effects: [] };
       }
-      return facts.overlap === "ours"
+      return facts.overlap === "ours" && !facts.escalated
         ? finish({ state: "failed", problem: outcome.problem }, ["discard-new"], facts, now)
         : deliver(facts, now);
     }
@@ -193,16 +196,15 @@ function testing(at: Position, outcome: Outcome, facts: Facts, now: number): Tra
 }
 
 function rejected(problem: string, facts: Facts, now: number): Transition {
-  switch (facts.overlap) {
-    case "ours":
-      return finish({ state: "failed", problem }, ["discard-new"], facts, now);
-    case "provider":
-      return (facts.oldEndsAt ?? Infinity) <= now
-        ? lose(problem, facts, now)
-        : { next: { ...go("mint", now), problem }, effects: ["discard-new"] };
-    case "none":
-      return lose(problem, facts, now);
+  const isOver = facts.overlap === "provider" && (facts.oldEndsAt ?? Infinity) <= now;
+  if (facts.overlap === "none" || isOver) return lose(problem, facts, now);
+  if (facts.overlap === "ours" && !facts.escalated) {
+    return finish({ state: "failed", problem }, ["discard-new"], facts, now);
   }
+  // There is no staying with the old one. A service that goes on making bad ones is not asked without pause.
+  const tries = facts.mints - 2;
+  const wait = tries < 0 ? 0 : backoffMs(BACKOFF_MS, tries, facts.unit);
+  return { next: { ...go("mint", now + wait), problem }, effects: ["discard-new"] };
 }
 
 function go(step: RotationStep, dueAt: number): Position {
@@ -230,17 +232,26 @@ function clockRuns({ overlap, oldEndsAt, oldIsCurrent }: Facts): boolean {
   return overlap === "provider" && oldEndsAt !== null && oldIsCurrent;
 }
 
-/** Nothing new is at the service, so it can wait for the cause to go away, until the deadline. */
-function block(at: Position, problem: string, facts: Facts, now: number, retryAfterMs?: number): Transition {
-  const until = clockRuns(facts) ? (facts.oldEndsAt ?? now) : facts.deadlineAt;
+/** Nothing new is at the service, so it can wait for the cause to go away, until the deadline; in an emergency without end. */
+function block(
+  at: Position,
+  problem: string,
+  facts: Facts,
+  now: number,
+  retryAfterMs?: number,
+  noSlot = false,
+): Transition {
+  const deadlineAt = facts.escalated ? Infinity : facts.deadlineAt;
+  const until = clockRuns(facts) ? (facts.oldEndsAt ?? now) : deadlineAt;
   if (now >= until) {
     return clockRuns(facts)
       ? lose(problem, facts, now)
       : finish({ state: "failed", problem }, [], facts, now);
   }
   const wait = { problem, ...(retryAfterMs !== undefined && { retryAfterMs }) };
-  const next: Position = { ...later(at, wait, facts, now, until), state: "blocked" };
-  return { next, effects: at.state === "blocked" ? [] : ["announce-blocked"] };
+  const state = noSlot ? "needs-slot" : "blocked";
+  const next: Position = { ...later(at, wait, facts, now, until), state };
+  return { next, effects: at.state === state ? [] : ["announce-blocked"] };
 }
 
 function later(
@@ -263,7 +274,7 @@ function mintAgain(at: Position, facts: Facts, now: number): Transition {
   if (at.ending) return finish(at.ending, [], facts, now);
   if ((facts.oldEndsAt ?? Infinity) <= now)
     return lose("the old value ran out before a new one was had", facts, now);
-  if (now >= facts.deadlineAt && facts.overlap === "ours") {
+  if (now >= facts.deadlineAt && facts.overlap === "ours" && !facts.escalated) {
     return finish({ state: "failed", problem: at.problem }, [], facts, now);
   }
   return { next: go("mint", now), effects: [] };
@@ -280,7 +291,7 @@ function needHuman(at: Position, problem: string, now: number): Transition {
 
 /** What is minted when the deadline has come could only be put back at once. */
 function mint(facts: Facts, now: number): Transition {
-  const isLate = facts.overlap === "ours" && facts.hasRequired && now >= facts.deadlineAt;
+  const isLate = facts.overlap === "ours" && facts.hasRequired && now >= facts.deadlineAt && !facts.escalated;
   const problem = "everything answered too late to deliver in time";
   return isLate
     ? finish({ state: "failed", problem }, [], facts, now)
@@ -299,7 +310,8 @@ function deliver(facts: Facts, now: number): Transition {
   if (!facts.hasRequired) {
     return finish({ state: "succeeded", problem: null }, ["send-new", ...promoted], facts, now);
   }
-  return { next: go("deliver", Math.max(deliverUntil(facts), now)), effects: ["send-new"] };
+  const effects: Effect[] = facts.escalated ? ["send-new", ...promoted] : ["send-new"];
+  return { next: go("deliver", Math.max(deliverUntil(facts), now)), effects };
 }
 
 /** When waiting for the destinations becomes a concern: with a service's clock, a quarter of the old one's time before its end. */
@@ -351,10 +363,42 @@ function stop(at: Position, problem: string, facts: Facts, now: number): Transit
   return at.step === "put-back" ? stay(at) : putBack(ending, "running", facts, now);
 }
 
+/** The old value leaked: nothing waits any longer that need not, and there is no way back to it. */
+function escalate(at: Position, facts: Facts, now: number): Transition {
+  switch (at.step) {
+    case "mint":
+      // A call that was begun is settled first, whatever it costs: a second one could make an orphan.
+      if (facts.isMinting) return stay(at);
+      return { next: { ...at, attempt: 0, dueAt: now }, effects: [] };
+    case "settle":
+      return { next: { ...retry(at, facts, now, false).next, ending: null }, effects: [] };
+    case "preflight":
+    case "test":
+      return { next: { ...at, attempt: 0, dueAt: now }, effects: [] };
+    case "deliver":
+      return { next: { ...at, state: "running" }, effects: facts.isPromoted ? [] : ["promote"] };
+    case "put-back":
+      return facts.newIsPending ? deliver(facts, now) : { next: go("mint", now), effects: [] };
+    case "sweep":
+      return { next: go("preflight", now), effects: [] };
+    case "done":
+      return stay(at);
+  }
+}
+
+/** The new value leaked before anything came to depend on it: the old one goes back wherever it was sent, and another is minted. */
+function dropLeaked(at: Position, facts: Facts, now: number): Transition {
+  const problem = "its new version leaked";
+  if (at.step !== "test" && at.step !== "deliver") return stay(at);
+  const effects: Effect[] = facts.wasAttempted && facts.oldIsCurrent ? ["send-old"] : [];
+  return { next: { ...go("mint", now), problem }, effects };
+}
+
 /** A deadline is no try, so at the steps that wait for deliveries only those are tried again. */
-function retry(at: Position, facts: Facts, now: number): Transition {
+function retry(at: Position, facts: Facts, now: number, byPerson = true): Transition {
   if (at.step === "done" || at.step === "deliver" || at.step === "put-back") return stay(at);
-  if (at.step === "settle" && at.state === "needs-human") return mintAgain(at, facts, now);
+  if (at.step === "settle" && at.state === "needs-human")
+    return byPerson ? mintAgain(at, facts, now) : stay(at);
   // Impatience decides nothing before the call can no longer be running; only looking for the marker may start earlier.
   const waits = at.step === "sweep" || (at.step === "settle" && facts.resolver !== "find");
   const dueAt = waits ? Math.max(now, facts.settleAt ?? now) : now;

@@ -164,6 +164,7 @@ function bury(context: EngineContext, row: VersionRow): void {
     keyId: row.keyId,
     data: { version: row.number, reason: row.endReason, confirmed: row.confirmed },
   });
+  wakeSlotWaiter(context, row.keyId);
   const key = store.keys.get(row.keyId);
   if (key?.state === "active" && !isOfUse(context, key.id)) store.keys.update(key, { state: "revoked" });
   if (key?.state === "deleting" && store.versions.alive(key.id).length === 0) {
@@ -171,6 +172,13 @@ function bury(context: EngineContext, row: VersionRow): void {
     store.keys.update(key, { state: "deleted", dueAt: null });
     record(context, { type: "key.deleted", actor: "rekey", keyId: key.id, data: { name: key.name } });
   }
+}
+
+/** A slot is free: the rotation that may wait for it looks now. */
+function wakeSlotWaiter({ store, now }: EngineContext, keyId: string): void {
+  const rotation = store.rotations.live(keyId);
+  if (rotation?.step !== "preflight" || rotation.leaseUntil !== null) return;
+  store.rotations.update(rotation, { dueAt: now() });
 }
 
 function announceStuck(context: EngineContext, version: VersionRow): void {

@@ -16,7 +16,8 @@ export interface Position {
 /** What just happened to a rotation. */
 export type Outcome =
   | { kind: "preflight-green" }
-  | { kind: "preflight-red"; problem: string; retryAfterMs?: number }
+  /** `noSlot`: the service has no room, and nothing of ours will make some. */
+  | { kind: "preflight-red"; problem: string; retryAfterMs?: number; noSlot?: boolean }
   | { kind: "minted" }
   | { kind: "mint-refused"; problem: string }
   /** The call is known not to have taken effect. */
@@ -42,6 +43,12 @@ export type Outcome =
   | { kind: "overdue" }
   /** The value it replaces died meanwhile, so there is no way back. */
   | { kind: "old-gone" }
+  /** The value it replaces leaked: from now on this is an emergency. */
+  | { kind: "escalated" }
+  /** The version it made leaked before it was current, and is on its way out. */
+  | { kind: "new-leaked" }
+  /** Another rotation takes over, with all that this one had still to look for. */
+  | { kind: "taken-over"; problem: string }
   /** The version it made, or the key, was taken away by a person, or the rotation was cancelled. */
   | { kind: "stopped"; problem: string }
   /** A person wants it tried now; of a mint in doubt it says that nothing of ours is at the service. */
@@ -57,6 +64,10 @@ export interface Facts {
   overlap: Overlap;
   resolver: Resolver;
   deadlineAt: number;
+  /** The value it replaces leaked: no deadline ends it, and the new one is current as soon as it is not known to be bad. */
+  escalated: boolean;
+  /** Attempts to mint so far. */
+  mints: number;
   /** Until when a call to mint that was started may still be running. Null when none was. */
   settleAt: number | null;
   /** Whether a call to mint was started and its result is not recorded. */

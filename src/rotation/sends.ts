@@ -61,20 +61,25 @@ export function supersede({ store }: EngineContext, delivery: DeliveryRow): void
 
 /**
  * True when nothing that must be confirmed at the key's present revision is still open: on the way forward what is required,
- * on the way back whatever may have seen the new value.
+ * on the way back whatever may hold another value.
  */
 export function allHeld(context: EngineContext, key: KeyRow, rotation: RotationRow): boolean {
-  const tried = rotation.step === "put-back" ? placesTried(context, rotation) : undefined;
-  return context.store.deliveries
+  const { store } = context;
+  const astray = rotation.step === "put-back" ? placesAstray(context, rotation) : undefined;
+  return store.deliveries
     .ofRevision(key.id, key.revision)
-    .filter((delivery) => (tried ? tried.has(delivery.destinationId) : delivery.required))
+    .filter((delivery) => (astray ? astray.has(delivery.destinationId) : delivery.required))
     .every((delivery) => delivery.state === "delivered" || delivery.state === "superseded");
 }
 
-/** Ids of the destinations where a rotation's new value may have landed. */
-export function placesTried({ store }: EngineContext, { keyId, toVersion }: RotationRow): Set<string> {
-  const sent = toVersion === null ? [] : store.deliveries.ofVersion(keyId, toVersion);
-  return new Set(sent.filter((row) => row.attemptedAt !== null).map((row) => row.destinationId));
+/** Ids of the destinations that may hold a value which a rotation made, and not the one that it began with. */
+export function placesAstray({ store }: EngineContext, { id, keyId, fromVersion }: RotationRow): Set<string> {
+  const astray = new Set<string>();
+  for (const row of store.deliveries.ofRotation(keyId, id)) {
+    if (row.number !== fromVersion && row.attemptedAt !== null) astray.add(row.destinationId);
+    if (row.number === fromVersion && row.state === "delivered") astray.delete(row.destinationId);
+  }
+  return astray;
 }
 
 /** The longest time that any destination of a key takes to show a new value to all its readers. */

@@ -82,9 +82,9 @@ export class DeliveryTable extends WorkTable<DeliveryRow> {
     return this.select("WHERE keyId = ? AND number = ?", keyId, number);
   }
 
-  /** Deliveries that a rotation made. */
+  /** Deliveries that a rotation made, in order of revision. */
   ofRotation(keyId: string, rotationId: string): DeliveryRow[] {
-    return this.select("WHERE keyId = ? AND rotationId = ? ORDER BY id", keyId, rotationId);
+    return this.select("WHERE keyId = ? AND rotationId = ? ORDER BY revision, id", keyId, rotationId);
   }
 
   /** Deliveries of a key to one destination that may still be on their way. */

@@ -21,6 +21,7 @@ export type RotationStep =
 export type RotationState =
   | "running"
   | "blocked"
+  | "needs-slot"
   | "needs-attention"
   | "needs-human"
   | "succeeded"

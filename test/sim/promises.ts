@@ -9,7 +9,7 @@ import { lookUp } from "../../src/issuer/verify.ts";
 import { openFields } from "../../src/rotation/values.ts";
 import type { KeyDestinationRow } from "../../src/store/destinations.ts";
 import type { KeyRow } from "../../src/store/keys.ts";
-import type { VersionRow } from "../../src/store/versions.ts";
+import type { EndReason, VersionRow } from "../../src/store/versions.ts";
 import { workDue } from "../support/queue.ts";
 import type { Simulator } from "./simulator.ts";
 import type { World } from "./world.ts";
@@ -127,8 +127,11 @@ function activeKeys(simulator: Simulator): KeyRow[] {
     .filter((key) => !wasRevoked(simulator.store.versions.ofKey(key.id)));
 }
 
+/** What a person or an emergency ends is aside from promises 1 to 3. */
+const ASIDE: EndReason[] = ["revoked", "deleted", "compromised"];
+
 function wasRevoked(versions: readonly VersionRow[]): boolean {
-  return versions.some((version) => version.endReason === "revoked" || version.endReason === "deleted");
+  return versions.some(({ endReason }) => endReason !== null && ASIDE.includes(endReason));
 }
 
 const values = new WeakMap<Simulator, Map<string, string>>();

@@ -5,7 +5,10 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { patchKey, revokeKey } from "../../src/keyring/operations/keys.ts";
+import { compromiseVersion } from "../../src/rotation/compromise.ts";
 import { abandonRotation, cancelRotation, retryRotation } from "../../src/rotation/interventions.ts";
+import type { OnCompromise } from "../../src/store/keys.ts";
+import type { Stage } from "../../src/store/versions.ts";
 import { DAY_MS, findBroken, HOUR_MS, KINDS, open, ROOT, type Run, rotate } from "./scene.ts";
 import { PERSON } from "./service.ts";
 import { FAULTS, type Fault } from "./simulator.ts";
@@ -14,6 +17,17 @@ const RUNS = Number(process.env.SIM_RUNS ?? 2_000);
 const SECOND_MS = 1_000;
 
 type Action = (run: Run) => void;
+
+/** The newest version at a stage leaks. */
+function leak({ simulator }: Run, stage: Stage, onCompromise: OnCompromise = "replace-first"): void {
+  simulator.act((context) => {
+    const key = context.store.keys.get("key_scripted");
+    const version = context.store.versions.ofKey("key_scripted").findLast((one) => one.stage === stage);
+    if (!key || !version) return;
+    context.store.keys.update(key, { policy: { ...key.policy, onCompromise } });
+    compromiseVersion(context, version, { source: "random", actor: "root" });
+  });
+}
 
 const ACTIONS: Record<string, Action> = {
   rotate: ({ simulator }) =>
@@ -45,6 +59,11 @@ const ACTIONS: Record<string, Action> = {
       const rotation = context.store.rotations.live("key_scripted");
       if (rotation) abandonRotation(context, rotation, "root");
     }),
+  leakCurrent: (run) => leak(run, "current"),
+  leakCurrentToHold: (run) => leak(run, "current", "hold"),
+  leakCurrentRevokeFirst: (run) => leak(run, "current", "revoke-first"),
+  leakNew: (run) => leak(run, "pending"),
+  leakOld: (run) => leak(run, "previous"),
   clockBack: ({ simulator }) => {
     simulator.skewMs -= HOUR_MS;
   },

@@ -143,7 +143,14 @@ function holdsAccepted(simulator: Simulator, world: World, service: Service): st
   const key = simulator.store.keys.get("key_scripted");
   if (key?.state !== "active") return [];
   const versions = simulator.store.versions.ofKey(key.id);
-  if (versions.some((version) => version.endReason === "revoked")) return [];
+  if (versions.some(({ endReason }) => endReason === "revoked" || endReason === "compromised")) return [];
+  return findUnserved(simulator, world, service);
+}
+
+/** Places that hold a value which the service does not accept. */
+function findUnserved(simulator: Simulator, world: World, service: Service): string[] {
+  const key = simulator.store.keys.get("key_scripted");
+  if (!key) return [];
   return simulator.store.destinations.linksOfKey(key.id).flatMap((link) => {
     const value = heldBy(simulator, world, link);
     return value === undefined || service.accepts(value)
@@ -198,12 +205,16 @@ export function findBroken(run: Run): string[] {
         (version.stage === "revoking" && !cannotRevoke) || (version.stage === "pending" && !rotation?.live),
     )
     .map((version) => `version ${version.number} is still ${version.stage}`);
+  // However it went, emergencies and revocations included: while there is a current value, it, or one in grace, is everywhere.
+  const isServed = !rotation?.live && simulator.store.versions.current("key_scripted") !== undefined;
+  const unserved = isServed ? findUnserved(simulator, run.world, service) : [];
   return [
     ...simulator.bugs.map((bug) => `bug: ${bug instanceof Error ? bug.stack : String(bug)}`),
     ...new Set(simulator.broken),
     ...service.broken,
     ...waits,
     ...stuck,
+    ...unserved,
     ...nothingUnknown(run),
     ...chainHolds(simulator),
   ];

@@ -4,13 +4,26 @@
  */
 import { describe, expect, it } from "vitest";
 import { deleteKey, patchKey, revokeKey } from "../../src/keyring/operations/keys.ts";
+import { compromiseVersion } from "../../src/rotation/compromise.ts";
 import type { EngineContext } from "../../src/rotation/context.ts";
 import { cancelRotation, retryRotation } from "../../src/rotation/interventions.ts";
+import type { OnCompromise } from "../../src/store/keys.ts";
+import type { Stage } from "../../src/store/versions.ts";
 import { findBroken, HOUR_MS, KINDS, open, ROOT, type Run, rotate, runRotation } from "./scene.ts";
 import { FAULTS, type Fault, type Plan } from "./simulator.ts";
 
 function failAt(at: number, fault: Fault): Plan {
   return (index) => (index === at ? fault : undefined);
+}
+
+/** The newest version at a stage leaks. */
+function leak(stage: Stage, onCompromise?: OnCompromise) {
+  return (context: EngineContext) => {
+    const key = context.store.keys.get("key_scripted");
+    const version = context.store.versions.ofKey("key_scripted").findLast((one) => one.stage === stage);
+    if (key && onCompromise) context.store.keys.update(key, { policy: { ...key.policy, onCompromise } });
+    if (version) compromiseVersion(context, version, { source: "test", actor: "root" });
+  };
 }
 
 /** What people do while a rotation is live. */
@@ -39,6 +52,14 @@ const INTERRUPTIONS: Record<string, (context: EngineContext) => void> = {
     const fresh = context.store.versions.ofKey("key_scripted").find((version) => version.stage === "pending");
     if (fresh) revokeKey(context, ROOT, "billing", { reason: "new", version: fresh.number });
   },
+  "a leak of the current version": leak("current"),
+  "a leak of the current version, to be held": leak("current", "hold"),
+  "a leak of the current version, to be revoked first": leak("current", "revoke-first"),
+  "a leak of the current version, only to be revoked": leak("current", "revoke-only"),
+  "a leak of the current version, only to be told": leak("current", "notify-only"),
+  "a leak of the new version": leak("pending"),
+  "a leak of the old version": leak("previous"),
+  "a leak of a version that is being revoked": leak("revoking"),
 };
 
 describe.each(Object.entries(KINDS))("a key of a service with overlap %s", (_, abilities) => {

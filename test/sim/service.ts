@@ -49,6 +49,8 @@ export class Service {
   /** What the service saw done to it that must never happen, in words. */
   readonly broken: string[] = [];
   readonly abilities: Abilities;
+  /** What it mints is never accepted. */
+  mintsDeadValues = false;
   #simulator: Simulator | undefined;
   readonly #byIdempotencyKey = new Map<string, Credential>();
   #count = 0;
@@ -154,9 +156,11 @@ export class Service {
   #mint(
     old: Known | undefined,
     { marker, idempotencyKey, graceMs }: MintIntent,
-  ): Credential | "conflict" | "dead" {
+  ): Credential | "conflict" | "dead" | "full" {
     const earlier = this.abilities.repeatsMint ? this.#byIdempotencyKey.get(idempotencyKey) : undefined;
     if (earlier) return this.abilities.conflicts ? "conflict" : earlier;
+    const mine = this.credentials.filter((one) => this.#isLive(one) && one.marker !== PERSON);
+    if (mine.length >= (this.abilities.maxLive ?? Infinity)) return "full";
     const replaced = this.credentials.find(({ reference }) => reference === old?.reference);
     if (this.abilities.overlap === "none") {
       if (!replaced || !this.#isLive(replaced)) return "dead";
@@ -167,7 +171,8 @@ export class Service {
     }
     const credential = this.make(marker);
     if (this.abilities.overlap === "provider" && replaced) credential.oldEndsAt = replaced.endsAt;
-    credential.acceptedFrom = this.#now + (this.abilities.propagationMs ?? 0) / 2;
+    if (this.mintsDeadValues) credential.acceptedFrom = Infinity;
+    else credential.acceptedFrom = this.#now + (this.abilities.propagationMs ?? 0) / 2;
     this.#byIdempotencyKey.set(idempotencyKey, credential);
     return credential;
   }
@@ -196,9 +201,10 @@ export class Service {
   }
 }
 
-function mintOf(reply: Reply<Credential | "conflict" | "dead">): MintResult {
+function mintOf(reply: Reply<Credential | "conflict" | "dead" | "full">): MintResult {
   if (reply.kind === "answered") {
     if (reply.value === "conflict") return { kind: "conflict", problem: "this request was made before" };
+    if (reply.value === "full") return { kind: "refused", problem: "no slot is free" };
     if (reply.value === "dead") return { kind: "refused", problem: "the key that asks is dead" };
     const { reference, secret, oldEndsAt } = reply.value;
     return { kind: "minted", reference, fields: { secret }, ...(oldEndsAt !== undefined && { oldEndsAt }) };

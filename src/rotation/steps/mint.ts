@@ -19,10 +19,12 @@ export const mint: Step = async (context, rotation) => {
 export function intentOf(context: EngineContext, rotation: RotationRow): MintIntent {
   const marker = markerOf(rotation, rotation.mints);
   const key = keyOf(context, rotation);
+  const canRevoke = context.providerOf(key.provider).revoke !== undefined;
   return {
     marker,
     idempotencyKey: uuidOf(marker),
-    graceMs: graceMs(key.policy, rotation.grace),
+    // In an emergency the old one is revoked by a call of ours, once the new one is there. Where there is no such call, it is asked to end now.
+    graceMs: rotation.urgent && !canRevoke ? 0 : graceMs(key.policy, rotation.grace),
     again: rotation.oldEndsAt !== null,
   };
 }

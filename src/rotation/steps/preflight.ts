@@ -1,10 +1,14 @@
-/** Step 1: is everything ready? The provider answers, a slot is free, and every required destination answers its probe. Nothing changes yet. */
+/**
+ * Step 1: is everything ready? The provider answers, a slot is free, and every required destination answers its probe. Nothing changes
+ * yet. An emergency asks nothing of the destinations.
+ */
 import type { DestinationRow } from "../../store/destinations.ts";
+import type { KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
-import { isDead } from "../../store/versions.ts";
 import { type EngineContext, providerContext } from "../context.ts";
-import { keyOf, versionOf } from "../effects.ts";
+import { keyOf, killVersion, versionOf } from "../effects.ts";
 import { resolverOf } from "../facts.ts";
+import type { Outcome } from "../position.ts";
 import { probeDestination } from "../probe.ts";
 import type { Step, StepResult } from "./step.ts";
 
@@ -17,10 +21,14 @@ export const preflight: Step = async (context, rotation) => {
   const old = versionOf(context, rotation, rotation.fromVersion);
   const asks = providerContext(context, key, old);
 
-  const slot = findSlotProblem(context, rotation);
-  if (slot) return { outcome: { kind: "preflight-red", ...slot } };
+  const slot = findSlotProblem(context, key);
+  if (slot) {
+    // In an emergency our own version in grace goes at once, and its end wakes this rotation.
+    const outcome = slotRed(slot, rotation.urgent ? 0 : (slot.freesAt ?? 0) - context.now());
+    return { outcome, ...(rotation.urgent && { alsoCommit: () => freeSlot(context, key) }) };
+  }
 
-  const required = requiredDestinations(context, rotation);
+  const required = rotation.urgent ? [] : requiredDestinations(context, rotation);
   const disabled = required.find((row) => row.state === "disabled");
   if (disabled) {
     const problem = `${disabled.name}: disabled, as it answered 410 Gone; test it or change it`;
@@ -62,22 +70,33 @@ function requiredDestinations({ store }: EngineContext, { keyId }: RotationRow):
     .filter((row) => row !== undefined);
 }
 
-/** A service with few slots: our own version in grace frees its slot by itself; nothing else is ever deleted to make room. */
-function findSlotProblem(
-  context: EngineContext,
-  rotation: RotationRow,
-): { problem: string; retryAfterMs?: number } | undefined {
-  const key = keyOf(context, rotation);
+/** Why a service with few slots has none, and until when one of our own versions in grace holds it. */
+export interface SlotProblem {
+  problem: string;
+  /** When our own version in grace frees its slot; absent when nothing of ours is about to. */
+  freesAt?: number;
+}
+
+/** Our own version in grace frees its slot by itself; nothing else is ever deleted to make room. */
+export function findSlotProblem(context: EngineContext, key: KeyRow): SlotProblem | undefined {
   const { maxLive } = context.providerOf(key.provider);
   if (maxLive === undefined) return undefined;
-  const alive = context.store.versions.ofKey(key.id).filter((version) => !isDead(version));
+  const alive = context.store.versions.alive(key.id);
   if (alive.length < maxLive) return undefined;
   const leaving = alive.find((version) => version.stage === "previous" || version.stage === "revoking");
   if (!leaving) return { problem: "the service has no free slot" };
-  const frees = leaving.graceEndsAt ?? 0;
-  const wait = frees - context.now();
   return {
     problem: `version ${leaving.number} holds the slot until its grace ends`,
-    ...(wait > 0 && { retryAfterMs: wait }),
+    freesAt: leaving.graceEndsAt ?? context.now(),
   };
+}
+
+function slotRed({ problem, freesAt }: SlotProblem, waitMs: number): Outcome {
+  if (freesAt === undefined) return { kind: "preflight-red", problem, noSlot: true };
+  return { kind: "preflight-red", problem, ...(waitMs > 0 && { retryAfterMs: waitMs }) };
+}
+
+function freeSlot(context: EngineContext, key: KeyRow): void {
+  const leaving = context.store.versions.alive(key.id).find((version) => version.stage === "previous");
+  if (leaving) killVersion(context, leaving, "revoked");
 }

@@ -15,7 +15,7 @@ export const settle: Step = async (context, rotation) => {
   const provider = context.providerOf(key.provider);
   switch (resolverOf(provider)) {
     case "find":
-      return lookForMarkers(context, rotation, provider, [rotation.mints]);
+      return lookForMarkers(context, rotation, provider, [markerOf(rotation, rotation.mints)]);
     case "repeat": {
       const old = versionOf(context, rotation, rotation.fromVersion);
       return fromMint(await provider.mint(providerContext(context, key, old), intentOf(context, rotation)));
@@ -32,21 +32,21 @@ export const settle: Step = async (context, rotation) => {
 /** Before the end: looks once more for everything that this rotation may have made. */
 export const sweep: Step = (context, rotation) => {
   const provider = context.providerOf(keyOf(context, rotation).provider);
-  const attempts = Array.from({ length: rotation.mints }, (_, index) => index + 1);
-  return lookForMarkers(context, rotation, provider, attempts);
+  const own = Array.from({ length: rotation.mints }, (_, index) => markerOf(rotation, index + 1));
+  return lookForMarkers(context, rotation, provider, [...(rotation.sought ?? []), ...own]);
 };
 
 async function lookForMarkers(
   context: EngineContext,
   rotation: RotationRow,
   provider: Provider,
-  attempts: readonly number[],
+  markers: readonly string[],
 ): Promise<StepResult> {
   const key = keyOf(context, rotation);
   const asks = providerContext(context, key, versionOf(context, rotation, rotation.fromVersion));
   const found: string[] = [];
-  for (const attempt of attempts) {
-    const result = await provider.find?.(asks, markerOf(rotation, attempt));
+  for (const marker of markers) {
+    const result = await provider.find?.(asks, marker);
     if (result?.kind !== "listed") return failed(result);
     found.push(...result.references);
   }

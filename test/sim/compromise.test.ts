@@ -1,0 +1,386 @@
+/** A leaked version, wherever it stands and whatever the policy says: what is called, in which order, and what lives afterwards. */
+import { describe, expect, it } from "vitest";
+import { patchKey } from "../../src/keyring/operations/keys.ts";
+import { compromiseVersion, type LeakResponse } from "../../src/rotation/compromise.ts";
+import { cancelRotation } from "../../src/rotation/interventions.ts";
+import type { OnCompromise } from "../../src/store/keys.ts";
+import { DAY_MS, findBroken, HOUR_MS, open, ROOT, type Run, rotate } from "./scene.ts";
+import type { Abilities } from "./service.ts";
+import type { Fault } from "./simulator.ts";
+
+const SECOND_MS = 1_000;
+const OURS: Abilities = { overlap: "ours", find: true };
+
+/** A key at rest whose calls meet a fault by name while it is set. */
+async function begin(abilities: Abilities, onCompromise?: OnCompromise) {
+  const faults = new Map<string, Fault>();
+  const run: Run = open(abilities, (_, name) => faults.get(name));
+  run.simulator.act((context) =>
+    patchKey(
+      context,
+      ROOT,
+      "billing",
+      { policy: { grace: "1h", ...(onCompromise && { onCompromise }) } },
+      false,
+    ),
+  );
+  await run.simulator.runFor(HOUR_MS);
+  run.simulator.calls.length = 0;
+  return { ...run, run, faults };
+}
+
+function leak({ simulator }: Run, number: number): LeakResponse {
+  return simulator.act((context) => {
+    const version = context.store.versions.byNumber("key_scripted", number);
+    if (!version) throw new Error("no such version");
+    return compromiseVersion(context, version, { source: "test", actor: "root" });
+  });
+}
+
+function stages({ simulator }: Run): string[] {
+  return simulator.store.versions
+    .ofKey("key_scripted")
+    .map(({ stage, endReason }) => (endReason === null ? stage : `${stage}: ${endReason}`));
+}
+
+function live({ simulator }: Run) {
+  return simulator.store.rotations.live("key_scripted");
+}
+
+describe("a leaked current version", () => {
+  it("is replaced and revoked within seconds, without a grace and without asking destinations", async () => {
+    const { run, simulator, world } = await begin(OURS);
+    expect(leak(run, 1)).toMatchObject({ action: "started" });
+    await simulator.runFor(2 * SECOND_MS);
+    expect(stages(run)).toEqual(["revoked: compromised", "current"]);
+    expect(simulator.calls.slice(0, 3)).toEqual(["preflight", "mint", "test"]);
+    expect(simulator.calls.slice(3).toSorted()).toEqual(
+      [
+        "KEYS GET",
+        "KEYS PUT",
+        "one.acme.dev ping",
+        "one.acme.dev key.version.ready",
+        "revoke",
+        "test",
+      ].toSorted(),
+    );
+    expect(world.stored.get("billing")).toBe("scripted-secret-2");
+    expect(findBroken(run)).toEqual([]);
+    const [event] = simulator.store.events.page({ type: "key.compromised" }, Infinity, 1).rows;
+    expect(JSON.parse(event?.data ?? "")).toMatchObject({ version: 1, source: "test", action: "started" });
+  });
+
+  it("waits for no destination that is down, and for no test that says nothing", async () => {
+    const { run, simulator, world, faults } = await begin(OURS);
+    world.down.add("one.acme.dev").add("KEYS");
+    faults.set("test", "server-error");
+    leak(run, 1);
+    await simulator.runFor(2 * SECOND_MS);
+    expect(stages(run)).toEqual(["revoking: compromised", "current"]);
+    expect(live(run)?.step).toBe("deliver");
+    faults.clear();
+    world.down.clear();
+    await simulator.runFor(DAY_MS);
+    expect(findBroken(run)).toEqual([]);
+    expect(stages(run)).toEqual(["revoked: compromised", "current"]);
+  });
+
+  it("is rotated although its key is paused", async () => {
+    const { run, simulator } = await begin(OURS);
+    simulator.act((context) => patchKey(context, ROOT, "billing", { paused: true }, false));
+    leak(run, 1);
+    await simulator.runFor(2 * SECOND_MS);
+    expect(stages(run)).toEqual(["revoked: compromised", "current"]);
+  });
+
+  it("is revoked after a minute when no replacement is minted, which is tried until it succeeds", async () => {
+    const { run, simulator, faults } = await begin(OURS);
+    faults.set("mint", "refused");
+    leak(run, 1);
+    await simulator.runFor(59 * SECOND_MS);
+    expect(stages(run)).toEqual(["current"]);
+    await simulator.runFor(2 * SECOND_MS);
+    expect(stages(run)).toEqual(["revoked: compromised"]);
+    // Longer than any deadline: an emergency has none.
+    await simulator.runFor(DAY_MS);
+    expect(live(run)?.state).toBe("blocked");
+    faults.clear();
+    await simulator.runFor(DAY_MS);
+    expect(stages(run)).toEqual(["revoked: compromised", "current"]);
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("is revoked after a minute though every call to mint hangs", async () => {
+    const { run, simulator, faults } = await begin(OURS);
+    faults.set("mint", "timeout-no-effect");
+    leak(run, 1);
+    await simulator.runFor(61 * SECOND_MS);
+    expect(stages(run)[0]).toBe("revoked: compromised");
+    faults.clear();
+    await simulator.runFor(DAY_MS);
+    expect(findBroken(run)).toEqual([]);
+    expect(stages(run).at(-1)).toBe("current");
+  });
+
+  it("lives until its replacement is there, with `hold`", async () => {
+    const { run, simulator, faults } = await begin(OURS, "hold");
+    faults.set("mint", "refused");
+    leak(run, 1);
+    await simulator.runFor(10 * 60 * SECOND_MS);
+    expect(stages(run)).toEqual(["current"]);
+    faults.clear();
+    await simulator.runFor(DAY_MS);
+    expect(stages(run)).toEqual(["revoked: compromised", "current"]);
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("is revoked before anything is minted, with `revoke-first`", async () => {
+    const { run, simulator, faults } = await begin(OURS, "revoke-first");
+    faults.set("preflight", "server-error");
+    leak(run, 1);
+    await simulator.runFor(SECOND_MS);
+    expect(simulator.calls).not.toContain("mint");
+    expect(stages(run)).toEqual(["revoked: compromised"]);
+    faults.clear();
+    await simulator.runFor(DAY_MS);
+    expect(stages(run)).toEqual(["revoked: compromised", "current"]);
+    expect(simulator.calls.indexOf("revoke")).toBeLessThan(simulator.calls.indexOf("mint"));
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("is revoked and not replaced, with `revoke-only`", async () => {
+    const { run, simulator } = await begin(OURS, "revoke-only");
+    expect(leak(run, 1)).toEqual({ action: "revoked", rotationId: null });
+    await simulator.runFor(DAY_MS);
+    expect(stages(run)).toEqual(["revoked: compromised"]);
+    expect(simulator.calls).toEqual(["revoke", "test"]);
+    expect(simulator.store.keys.get("key_scripted")?.state).toBe("revoked");
+  });
+
+  it("stays as it is, with `notify-only`, and the history says so", async () => {
+    const { run, simulator } = await begin(OURS, "notify-only");
+    expect(leak(run, 1)).toEqual({ action: "notified", rotationId: null });
+    await simulator.runFor(DAY_MS);
+    expect(stages(run)).toEqual(["current"]);
+    expect(simulator.calls).toEqual([]);
+    expect(simulator.store.events.page({ type: "key.compromised" }, Infinity, 1).rows).toHaveLength(1);
+  });
+
+  it("is replaced first, whatever the policy says, where only a mint can end it", async () => {
+    const { run, simulator } = await begin({ overlap: "none" }, "revoke-first");
+    expect(leak(run, 1)).toMatchObject({ action: "started" });
+    await simulator.runFor(DAY_MS);
+    expect(stages(run)).toEqual(["revoked: compromised", "current"]);
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("of a service with a clock of its own does not wait for that clock", async () => {
+    const { run, simulator, service } = await begin({ overlap: "provider", find: true });
+    leak(run, 1);
+    await simulator.runFor(2 * SECOND_MS);
+    expect(service.live()).toEqual(["ref-2"]);
+    expect(stages(run)).toEqual(["revoked: compromised", "current"]);
+  });
+
+  it("makes room by revoking our own version in grace, when the service has no slot left", async () => {
+    const { run, simulator, service } = await begin({ overlap: "ours", find: true, maxLive: 2 });
+    simulator.act(rotate);
+    await simulator.runFor(60 * SECOND_MS);
+    expect(stages(run)).toEqual(["previous: rotated", "current"]);
+    leak(run, 2);
+    await simulator.runFor(10 * SECOND_MS);
+    expect(stages(run)).toEqual(["revoked: revoked", "revoked: compromised", "current"]);
+    expect(service.live()).toEqual(["ref-3"]);
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("that is minted badly again and again is asked for on the backoff table, not without pause", async () => {
+    const { run, simulator, service, faults } = await begin(OURS);
+    service.mintsDeadValues = true;
+    leak(run, 1);
+    await simulator.runFor(60 * 60 * SECOND_MS);
+    const mints = simulator.calls.filter((name) => name === "mint").length;
+    expect(mints).toBeGreaterThan(3);
+    expect(mints).toBeLessThan(12);
+    service.mintsDeadValues = false;
+    faults.clear();
+    await simulator.runFor(DAY_MS);
+    expect(stages(run).at(-1)).toBe("current");
+    expect(findBroken(run)).toEqual([]);
+  });
+});
+
+describe("a leak of the value that a live rotation replaces", () => {
+  it("escalates that rotation: a destination that is down holds it up no longer", async () => {
+    const { run, simulator, world } = await begin(OURS);
+    world.refusing.add("one.acme.dev");
+    simulator.act(rotate);
+    await simulator.runFor(HOUR_MS);
+    const rotation = live(run);
+    expect(rotation?.step).toBe("deliver");
+    expect(leak(run, 1)).toEqual({ action: "escalated", rotationId: rotation?.id });
+    await simulator.runFor(2 * SECOND_MS);
+    expect(stages(run)).toEqual(["revoked: compromised", "current"]);
+    world.refusing.clear();
+    await simulator.runFor(DAY_MS);
+    expect(live(run)).toBeUndefined();
+    expect(simulator.calls.filter((name) => name === "mint")).toHaveLength(1);
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("turns it round under a new revision when it was putting the old value back", async () => {
+    const { run, simulator, world } = await begin(OURS);
+    world.refusing.add("one.acme.dev");
+    simulator.act(rotate);
+    await simulator.runFor(7 * HOUR_MS);
+    expect(live(run)?.step).toBe("put-back");
+    expect(world.stored.get("billing")).toBe("scripted-secret-1");
+    const { revision = 0 } = simulator.store.keys.get("key_scripted") ?? {};
+    leak(run, 1);
+    await simulator.runFor(2 * SECOND_MS);
+    expect(simulator.store.keys.get("key_scripted")?.revision).toBe(revision + 1);
+    expect(world.stored.get("billing")).toBe("scripted-secret-2");
+    expect(stages(run)).toEqual(["revoked: compromised", "current"]);
+    world.refusing.clear();
+    await simulator.runFor(DAY_MS);
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("overrules a cancellation that waits for a mint in doubt", async () => {
+    const { run, simulator, faults } = await begin({ overlap: "ours", find: true, propagationMs: 30_000 });
+    faults.set("mint", "answer-lost-lands-late");
+    simulator.act(rotate);
+    await simulator.runFor(SECOND_MS);
+    faults.clear();
+    expect(live(run)?.step).toBe("settle");
+    simulator.act((context) => {
+      const rotation = live(run);
+      if (rotation) cancelRotation(context, rotation, "root");
+    });
+    leak(run, 1);
+    await simulator.runFor(DAY_MS);
+    expect(stages(run)).toContain("current");
+    expect(stages(run)[0]).toBe("revoked: compromised");
+    expect(findBroken(run)).toEqual([]);
+  });
+});
+
+describe("a leak of the new version", () => {
+  it("before it is current: the old one goes back where it was, and another is minted", async () => {
+    const { run, simulator, world } = await begin(OURS);
+    world.refusing.add("one.acme.dev");
+    simulator.act(rotate);
+    await simulator.runFor(HOUR_MS);
+    expect(world.stored.get("billing")).toBe("scripted-secret-2");
+    expect(leak(run, 2)).toMatchObject({ action: "discarded" });
+    await simulator.runFor(60 * SECOND_MS);
+    expect(stages(run)).toEqual(["current", "discarded: compromised", "pending"]);
+    world.refusing.clear();
+    await simulator.runFor(DAY_MS);
+    expect(stages(run)).toEqual(["revoked: rotated", "discarded: compromised", "current"]);
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("leaves the old one everywhere when no other can be minted", async () => {
+    const { run, simulator, world, faults } = await begin(OURS);
+    world.refusing.add("one.acme.dev");
+    simulator.act(rotate);
+    await simulator.runFor(HOUR_MS);
+    faults.set("mint", "refused");
+    world.refusing.clear();
+    leak(run, 2);
+    await simulator.runFor(DAY_MS);
+    expect(live(run)).toBeUndefined();
+    expect(stages(run)).toEqual(["current", "discarded: compromised"]);
+    expect(world.stored.get("billing")).toBe("scripted-secret-1");
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("while it is put back: it dies at once, and the old one is put back all the same", async () => {
+    const { run, simulator, world } = await begin(OURS);
+    world.refusing.add("one.acme.dev");
+    simulator.act(rotate);
+    await simulator.runFor(7 * HOUR_MS);
+    expect(live(run)?.step).toBe("put-back");
+    leak(run, 2);
+    await simulator.runFor(2 * SECOND_MS);
+    expect(stages(run)).toEqual(["current", "discarded: compromised"]);
+    world.refusing.clear();
+    await simulator.runFor(2 * DAY_MS);
+    expect(live(run)).toBeUndefined();
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("when it is current already and still being delivered: that rotation is closed and another takes over", async () => {
+    const { run, simulator, world } = await begin({ overlap: "none" });
+    simulator.act(rotate);
+    world.refusing.add("one.acme.dev");
+    await simulator.runFor(HOUR_MS);
+    const first = live(run)?.id;
+    expect(stages(run)).toEqual(["revoked: rotated", "current"]);
+    const { action, rotationId } = leak(run, 2);
+    expect(action).toBe("started");
+    expect(rotationId).not.toBe(first);
+    expect(simulator.store.rotations.get(first ?? "")).toMatchObject({ live: false, state: "cancelled" });
+    world.refusing.clear();
+    await simulator.runFor(DAY_MS);
+    expect(stages(run)).toEqual(["revoked: rotated", "revoked: compromised", "current"]);
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("hands on the search for what the closed rotation may have left at the service", async () => {
+    const { run, simulator, faults } = await begin({
+      overlap: "ours",
+      find: true,
+      propagationMs: 60_000,
+      listLagMs: 60_000,
+    });
+    faults.set("mint", "answer-lost-lands-late");
+    simulator.act(rotate);
+    await simulator.runFor(SECOND_MS);
+    faults.clear();
+    await simulator.runFor(DAY_MS, () => live(run)?.step === "sweep");
+    expect(live(run)?.step).toBe("sweep");
+    const number = simulator.store.versions.current("key_scripted")?.number ?? 0;
+    expect(leak(run, number)).toMatchObject({ action: "started" });
+    expect(live(run)?.sought).toHaveLength(2);
+    await simulator.runFor(DAY_MS);
+    expect(findBroken(run)).toEqual([]);
+  });
+});
+
+describe("a leak of a version on its way out", () => {
+  it("ends its grace at once and mints nothing", async () => {
+    const { run, simulator } = await begin(OURS);
+    simulator.act(rotate);
+    await simulator.runFor(60 * SECOND_MS);
+    expect(stages(run)).toEqual(["previous: rotated", "current"]);
+    simulator.calls.length = 0;
+    expect(leak(run, 1)).toEqual({ action: "revoked", rotationId: null });
+    await simulator.runFor(SECOND_MS);
+    expect(stages(run)).toEqual(["revoked: compromised", "current"]);
+    expect(simulator.calls).toEqual(["revoke", "test"]);
+  });
+
+  it("has a revocation that waits tried now", async () => {
+    const { run, simulator, faults } = await begin(OURS);
+    faults.set("revoke", "server-error");
+    simulator.act(rotate);
+    await simulator.runFor(20 * DAY_MS);
+    expect(stages(run)).toEqual(["revoking: rotated", "current"]);
+    faults.clear();
+    expect(leak(run, 1)).toEqual({ action: "retried", rotationId: null });
+    await simulator.runFor(SECOND_MS);
+    expect(stages(run)).toEqual(["revoked: rotated", "current"]);
+  });
+
+  it("is nothing new when it is dead", async () => {
+    const { run, simulator } = await begin(OURS);
+    simulator.act(rotate);
+    await simulator.runFor(DAY_MS);
+    simulator.calls.length = 0;
+    expect(leak(run, 1)).toEqual({ action: "none", rotationId: null });
+    await simulator.runFor(DAY_MS);
+    expect(simulator.calls).toEqual([]);
+  });
+});
