@@ -41,6 +41,12 @@ const fieldsSchema = z
   .catchall(z.string().max(16_384))
   .refine((fields) => Object.keys(fields).length <= 16, { message: "at most 16 fields" });
 
+const referenceSchema = z
+  .string()
+  .min(1)
+  .max(512)
+  .openapi({ description: "How the service that made the value names it." });
+
 const scopesSchema = z.array(z.string().min(1).max(100)).max(100);
 
 const createKeySchema = z
@@ -62,12 +68,7 @@ const createKeySchema = z
     policy: policySchema.default({}),
     destinations: z.array(destinationLinkSchema).max(50).default([]),
     fields: fieldsSchema.optional().openapi({ description: "Adopt this existing value." }),
-    reference: z
-      .string()
-      .min(1)
-      .max(512)
-      .optional()
-      .openapi({ description: "How the service that made the adopted value names it." }),
+    reference: referenceSchema.optional(),
     issuedAt: timeSchema
       .optional()
       .openapi({ description: "When the adopted value was made: its age counts from here." }),
@@ -104,6 +105,7 @@ const keySummarySchema = z
     id: z.string(),
     name: z.string(),
     provider: z.string(),
+    connection: z.string().nullable(),
     prefix: z.string(),
     scopes: z.array(z.string()),
     role: z.string().nullable(),
@@ -134,6 +136,13 @@ const keySchema = keySummarySchema
 
 const secretSchema = z.string().openapi({ description: "The value, shown this once." });
 const createdKeySchema = keySchema.extend({ secret: secretSchema.optional() }).openapi("CreatedKey");
+
+const waitQuery = z.strictObject({
+  wait: durationSchema
+    .refine((wait) => parseDuration(wait) <= MAX_WAIT_MS, { message: "at most 30s" })
+    .optional()
+    .openapi({ example: "30s", description: "Answer 200 once the rotation is no longer live." }),
+});
 
 const keyParam = z.object({ key: z.string().max(100).openapi({ description: "Id or name." }) });
 
@@ -225,13 +234,27 @@ const rotate = createRoute({
   request: {
     params: keyParam,
     headers: idempotencyHeader,
-    query: z.strictObject({
-      wait: durationSchema
-        .refine((wait) => parseDuration(wait) <= MAX_WAIT_MS, { message: "at most 30s" })
-        .optional()
-        .openapi({ example: "30s", description: "Answer 200 once the rotation is no longer live." }),
-    }),
+    query: waitQuery,
     body: jsonBody(rotateSchema),
+  },
+  responses: {
+    200: answer("No longer live", rotateAnswerSchema),
+    202: answer("Live", rotateAnswerSchema),
+    ...problems,
+  },
+});
+
+const handIn = createRoute({
+  method: "put",
+  path: "/v1/keys/{key}/value",
+  summary: "Hand in a value for a key that has lost its own",
+  description: "It is tested, delivered and made current like any other.",
+  tags: ["keys"],
+  security,
+  request: {
+    params: keyParam,
+    query: waitQuery,
+    body: jsonBody(z.strictObject({ fields: fieldsSchema, reference: referenceSchema.optional() })),
   },
   responses: {
     200: answer("No longer live", rotateAnswerSchema),
@@ -303,6 +326,14 @@ export function addKeys(app: OpenAPIHono<{ Bindings: Env }>): void {
     const input = c.req.valid("json");
     const waitMs = parseDuration(c.req.valid("query").wait ?? "0");
     const made = await onKeyring(c, (keyring, call) => keyring.rotateKey(call, key, input, waitMs));
+    return c.json(made, waitMs > 0 && !made.rotation.live ? 200 : 202);
+  });
+
+  app.openapi(handIn, async (c) => {
+    const { key } = c.req.valid("param");
+    const input = c.req.valid("json");
+    const waitMs = parseDuration(c.req.valid("query").wait ?? "0");
+    const made = await onKeyring(c, (keyring, call) => keyring.handInValue(call, key, input, waitMs));
     return c.json(made, waitMs > 0 && !made.rotation.live ? 200 : 202);
   });
 

@@ -97,6 +97,11 @@ export const CATALOGUE = {
     title: "The key was rotated a moment ago and is in its cooldown",
     remedy: "Try again at `retryAt`.",
   },
+  "key-lost": {
+    status: 409,
+    title: "The key's value is lost",
+    remedy: "Make a new one at the service and hand it in with PUT /v1/keys/{key}/value.",
+  },
   "key-revoked": {
     status: 409,
     title: "The key has no live version",
@@ -133,6 +138,31 @@ export const CATALOGUE = {
     title: "This rotation can only go forward",
     remedy:
       "There is no old value to go back to: the service ends it by itself, or it leaked. Retry it instead.",
+  },
+  "connection-rejected": {
+    status: 409,
+    title: "The service does not let this connection in",
+    remedy: "See `detail`; correct the credential or the settings, then try again. Nothing was changed.",
+  },
+  "connection-cycle": {
+    status: 409,
+    title: "A key would be needed to rotate itself",
+    remedy: "Give the connection a credential that does not depend on it.",
+  },
+  "changed-meanwhile": {
+    status: 409,
+    title: "Somebody else changed it at the same time",
+    remedy: "Look at it as it is now, then try again.",
+  },
+  "grace-running": {
+    status: 409,
+    title: "The service has no free slot while an earlier version is in its grace",
+    remedy: "Wait until `retryAt`, or end that grace first.",
+  },
+  "not-awaited": {
+    status: 409,
+    title: "This key takes no value by hand now",
+    remedy: "Only a lost key does, when none of its rotations is live. Rotate it instead.",
   },
   "rotation-ended": {
     status: 409,
@@ -198,7 +228,7 @@ export interface Failure {
   scope?: string;
   /** Offending scopes, for `scope-exceeded`. */
   scopes?: string[];
-  /** ISO 8601, for `cooldown`. */
+  /** ISO 8601, for `cooldown` and `grace-running`. */
   retryAt?: string;
   /** Seconds, sent as Retry-After. */
   retryAfterSeconds?: number;

@@ -1,8 +1,11 @@
 /** Whether a version of an issued key still opens doors. Pure: the stored row and the time decide, nothing else. */
-import type { KeyRow } from "../store/keys.ts";
+import type { KeyRow, KeyState } from "../store/keys.ts";
 import type { VersionRow } from "../store/versions.ts";
 
 export type Verdict = "valid" | "expired" | "revoked" | "grace-ended";
+
+/** States of a key that no value of it outlives. */
+const OVER: KeyState[] = ["revoked", "deleting", "deleted"];
 
 /**
  * Judges a version that the presenter proved to hold. A pending version is valid from the moment it is minted, so that a
@@ -27,6 +30,6 @@ export function judge(
     case "current":
       break;
   }
-  if (key.state !== "active") return "revoked";
+  if (OVER.includes(key.state)) return "revoked";
   return key.expiresAt !== null && now >= key.expiresAt ? "expired" : "valid";
 }

@@ -1,7 +1,6 @@
 /** Who is calling, and whether they may. */
 import type { Failure, FailureCode } from "../errors/catalogue.ts";
 import { lookUp } from "../issuer/verify.ts";
-import { providerOf } from "../providers/registry.ts";
 import { err, ok, type Result } from "../result.ts";
 import type { EngineContext } from "../rotation/context.ts";
 import type { KeyRow } from "../store/keys.ts";
@@ -33,7 +32,7 @@ export function authenticate(
 ): Result<Caller, Failure> {
   if (credential.kind === "root") return ok({ id: "root", scopes: "all" });
   const found = lookUp(context.store, context.identity.code, context.vault, credential.token, context.now());
-  if (!("key" in found) || !providerOf(found.key.provider).opensApi) {
+  if (!("key" in found) || !context.providerOf(found.key.provider).opensApi) {
     return err({ code: found.code === "malformed" ? "credential-malformed" : "credential-unknown" });
   }
   if (found.code !== "valid") return err({ code: REFUSALS[found.code] ?? "credential-unknown" });
@@ -46,6 +45,7 @@ export function authenticate(
  * are anybody's.
  */
 export function findExcess(
+  { providerOf }: EngineContext,
   caller: Caller,
   ...keys: readonly Pick<KeyRow, "provider" | "scopes">[]
 ): Failure | undefined {

@@ -186,6 +186,22 @@ export class Keyring extends DurableObject<Env> {
     return ok(answer);
   }
 
+  /** Takes a value by hand, then waits as asked; see `awaitRotation`. */
+  async handInValue(
+    call: Call,
+    idOrName: string,
+    input: keys.HandInInput,
+    waitMs: number,
+  ): Promise<Answer<rotations.RotateAnswer>> {
+    const begun = this.#write(call, "keys:write", ({ context, engine }, caller) => {
+      const row = keys.handInValue(context, caller, idOrName, input);
+      return row.ok ? ok({ context, engine, id: row.value.id }) : row;
+    });
+    if (!begun.ok) return begun;
+    const { context, engine, id } = begun.value;
+    return ok(await rotations.awaitRotation(context, engine, id, false, waitMs));
+  }
+
   getRotation(call: Call, id: string): Answer<RotationView> {
     return this.#read(call, "keys:read", ({ context }) => rotations.getRotation(context, id));
   }

@@ -41,6 +41,7 @@ export interface KeySummaryView {
   id: string;
   name: string;
   provider: string;
+  connection: string | null;
   prefix: string;
   scopes: string[];
   role: string | null;
@@ -134,6 +135,7 @@ export function summarizeKey(store: Store, key: KeyRow): KeySummaryView {
     id: key.id,
     name: key.name,
     provider: key.provider,
+    connection: key.connectionId,
     prefix: key.prefix,
     scopes: key.scopes,
     role: key.role,

@@ -47,7 +47,9 @@ export type TestResult =
 /** `revoked` also when the service says that it was gone already. */
 export type RevokeResult = (Reported & { kind: "revoked" }) | (Later & { kind: "failed" });
 
-export type PreflightResult = (Reported & { kind: "green" }) | (Later & { kind: "red" });
+export type PreflightResult =
+  /** `account`: whose it is, when the service says so. Two credentials with one account see the same keys. */
+  (Reported & { kind: "green"; account?: string }) | (Later & { kind: "red" });
 
 /** References of credentials, as the service lists them. */
 export type ListResult = (Reported & { kind: "listed"; references: string[] }) | (Later & { kind: "failed" });

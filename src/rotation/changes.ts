@@ -3,12 +3,22 @@
  * The machine decides what happens, effects.ts says what that means in the database.
  */
 import { newId } from "../ids.ts";
+import type { Fields } from "../providers/provider.ts";
 import type { KeyRow } from "../store/keys.ts";
 import { NEW_ROTATION, type RotationRow, type Trigger } from "../store/rotations.ts";
 import type { CallReport } from "../store/work-table.ts";
 import { BACKOFF_MS, backoffMs } from "./backoff.ts";
+import { releaseConnections } from "./connections.ts";
 import { type EngineContext, randomUnit, record } from "./context.ts";
-import { applyEffect, isOfUse, keyOf, type Minted, recordOrphan, versionOf } from "./effects.ts";
+import {
+  adoptVersion,
+  applyEffect,
+  isOfUse,
+  keyOf,
+  type Minted,
+  recordOrphan,
+  versionOf,
+} from "./effects.ts";
 import { factsOf, settleTime } from "./facts.ts";
 import { initialPosition, isLive, transition } from "./machine.ts";
 import { deliverBy, graceMs, nextRotationAt } from "./policy.ts";
@@ -54,6 +64,19 @@ export function startRotation(context: EngineContext, key: KeyRow, request: Star
     data: { rotationId: rotation.id, trigger: request.trigger, fromVersion: rotation.fromVersion },
   });
   return rotation;
+}
+
+/** Starts a rotation to a value that a person made at the service: nothing is minted, the rest is as ever. */
+export function startByHand(
+  context: EngineContext,
+  key: KeyRow,
+  request: StartRequest,
+  fields: Fields,
+  reference: string | null,
+): RotationRow {
+  const rotation = startRotation(context, key, request);
+  const toVersion = adoptVersion(context, rotation, fields, reference);
+  return context.store.rotations.update(rotation, { step: "test", byHand: true, toVersion });
 }
 
 /**
@@ -156,6 +179,7 @@ function close(context: EngineContext, rotation: RotationRow): void {
   const { store } = context;
   const now = context.now();
   const { keyId, requestedBy, fromVersion, toVersion } = rotation;
+  releaseConnections(context, rotation);
   if (rotation.state === "succeeded") {
     const endsAt = versionOf(context, rotation, fromVersion)?.graceEndsAt ?? null;
     const graceEndsAt = endsAt === null ? null : new Date(endsAt).toISOString();

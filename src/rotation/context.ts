@@ -7,7 +7,13 @@ import { newId } from "../ids.ts";
 import { judge } from "../issuer/judge.ts";
 import { formatToken, newPublicId } from "../issuer/token.ts";
 import type { Outbound } from "../outbound/port.ts";
-import type { Credential, Provider, ProviderContext } from "../providers/provider.ts";
+import type {
+  Credential,
+  Fields,
+  Provider,
+  ProviderConnection,
+  ProviderContext,
+} from "../providers/provider.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import type { Store } from "../store/store.ts";
@@ -41,23 +47,39 @@ export function newMessageId(context: EngineContext): string {
   return newId("dlv", context.now(), context.random);
 }
 
-/** What a provider sees of this keyring. */
+/**
+ * What a provider sees of this keyring.
+ * @param revision of the key's connection; default the present one
+ */
 export function providerContext(
   context: EngineContext,
   key: KeyRow,
   old: VersionRow | undefined,
+  revision: number | null = null,
+): ProviderContext {
+  const { connectionId, prefix } = key;
+  const connection = connectionId === null ? undefined : connectionAt(context, connectionId, revision);
+  return providerPort(context, prefix, connection, old);
+}
+
+/** The same, for an account that need not be stored. */
+export function providerPort(
+  context: EngineContext,
+  prefix: string,
+  connection: ProviderConnection | undefined,
+  old?: VersionRow,
 ): ProviderContext {
   const { store, identity, random } = context;
   return {
-    prefix: key.prefix,
-    connection: undefined,
+    prefix,
+    connection,
     outbound: context.outbound,
     now: context.now(),
     old: old && credentialOf(context, old),
     issuer: {
-      issue(prefix) {
+      issue(ofPrefix) {
         const reference = newPublicId(random);
-        return { secret: formatToken(prefix, identity.code, reference, random), reference };
+        return { secret: formatToken(ofPrefix, identity.code, reference, random), reference };
       },
       accepts(reference) {
         const version = store.versions.get(reference);
@@ -68,6 +90,30 @@ export function providerContext(
       },
     },
   };
+}
+
+/** A connection opened: undefined when it is gone, or when the key that opens it has no value. */
+export function connectionAt(
+  context: EngineContext,
+  connectionId: string,
+  pinned: number | null,
+): ProviderConnection | undefined {
+  const { store, vault } = context;
+  const revision = pinned ?? store.connections.get(connectionId)?.revision ?? 0;
+  const row = store.connections.revision(connectionId, revision);
+  if (!row) return undefined;
+  const { config, sealed, credentialKey } = row;
+  if (sealed) {
+    const credential = JSON.parse(vault.open(credentialPlace(connectionId, revision), sealed)) as Fields;
+    return { config, credential };
+  }
+  const current = credentialKey === null ? undefined : store.versions.current(credentialKey);
+  const credential = current && openFields(context, current);
+  return credential && { config, credential };
+}
+
+export function credentialPlace(connectionId: string, revision: number) {
+  return { table: "connection", id: connectionId, revision, purpose: "credential" };
 }
 
 /** A version as its provider knows it. */

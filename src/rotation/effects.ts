@@ -95,6 +95,19 @@ function storeMinted(context: EngineContext, rotation: RotationRow, minted: Mint
   };
 }
 
+/** Takes in a value that a person hands in. Returns its version's number. */
+export function adoptVersion(
+  context: EngineContext,
+  rotation: RotationRow,
+  fields: Fields,
+  reference: string | null,
+): number {
+  const key = keyOf(context, rotation);
+  const isOwn = context.providerOf(key.provider).verifiedHere;
+  const name = isOwn ? newPublicId(context.random) : reference;
+  return insertVersion(context, key, rotation.id, name, fields).number;
+}
+
 function insertVersion(
   context: EngineContext,
   key: KeyRow,

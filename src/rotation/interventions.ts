@@ -4,6 +4,7 @@ import { err, ok, type Result } from "../result.ts";
 import type { RotationRow } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { advanceRotation } from "./changes.ts";
+import { repinToPresent } from "./connections.ts";
 import { type EngineContext, record } from "./context.ts";
 import { keyOf, versionOf } from "./effects.ts";
 
@@ -24,7 +25,9 @@ export function cancelRotation(
   return ok(advanceRotation(context, rotation, { outcome: { kind: "stopped", problem } }));
 }
 
-/** Tries now what waits: the present step, and every delivery of the key that is not held yet. */
+/**
+ * Tries now what waits: the present step, with the connection as it is now, and every delivery of the key that is not held yet.
+ */
 export function retryRotation(context: EngineContext, rotation: RotationRow): Result<RotationRow, Failure> {
   if (!rotation.live) return err({ code: "rotation-ended" });
   const { store } = context;
@@ -33,9 +36,10 @@ export function retryRotation(context: EngineContext, rotation: RotationRow): Re
       store.deliveries.update(delivery, { state: "pending", attempt: 0, dueAt: context.now() });
     }
   }
+  const pinned = repinToPresent(context, rotation);
   // A row in a worker's hands is being tried already.
-  if (rotation.leaseUntil !== null) return ok(rotation);
-  return ok(advanceRotation(context, rotation, { outcome: { kind: "retried" } }));
+  if (pinned.leaseUntil !== null) return ok(pinned);
+  return ok(advanceRotation(context, pinned, { outcome: { kind: "retried" } }));
 }
 
 /** Gives up finding out what a mint in doubt has made: a lost version stays on record, and the rotation ends. */

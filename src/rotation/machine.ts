@@ -81,7 +81,7 @@ export function transition(at: Position, outcome: Outcome, facts: Facts, now: nu
       return stay(at);
     case "sweep":
       if (outcome.kind === "orphans-found" || outcome.kind === "none-found") return end(at.ending, []);
-      if (outcome.kind === "look-failed") return { next: later(at, outcome, facts, now), effects: [] };
+      if (outcome.kind === "look-failed") return lookAgain(at, outcome, facts, now);
       return stay(at);
     case "done":
       return stay(at);
@@ -145,7 +145,7 @@ function settling(at: Position, outcome: Outcome, facts: Facts, now: number): Tr
     case "mint-in-doubt":
     case "mint-postponed":
     case "look-failed":
-      return { next: later(at, outcome, facts, now), effects: [] };
+      return lookAgain(at, outcome, facts, now);
     case "mint-refused":
       return needHuman(at, outcome.problem, now);
     case "old-tested":
@@ -163,7 +163,7 @@ function tally(
   now: number,
 ): Transition {
   const { verdict } = outcome;
-  if (verdict === "unclear") return { next: { ...later(at, outcome, facts, now), tally: null }, effects: [] };
+  if (verdict === "unclear") return lookAgain({ ...at, tally: null }, outcome, facts, now);
   if (at.tally?.verdict !== verdict) {
     return {
       next: { ...at, attempt: 0, tally: { verdict, at: now }, dueAt: now + TALLY_APART_MS },
@@ -263,6 +263,18 @@ function later(
 ): Position {
   const dueAt = Math.min(now + backoffMs(BACKOFF_MS, at.attempt, facts.unit, retryAfterMs), latest);
   return { ...at, attempt: at.attempt + 1, dueAt, problem };
+}
+
+/** What cannot be found out is asked for ever; once the backoff table is used up it is for people to see. */
+function lookAgain(
+  at: Position,
+  outcome: { problem: string; retryAfterMs?: number },
+  facts: Facts,
+  now: number,
+): Transition {
+  const next = later(at, outcome, facts, now);
+  if (next.attempt !== BACKOFF_MS.length || at.state !== "running") return { next, effects: [] };
+  return { next: { ...next, state: "needs-attention" }, effects: ["announce-attention"] };
 }
 
 function wait(at: Position, facts: Facts, now: number, latest: number): Position {

@@ -19,6 +19,8 @@ export interface ConnectionRevisionRow {
   connectionId: string;
   revision: number;
   config: Record<string, unknown>;
+  /** Whose it is, as the service said when it was tested; null when it says nothing of that. */
+  account: string | null;
   /** The credential's fields, sealed; null when a key of this keyring is the credential. */
   sealed: Uint8Array | null;
   /** Id of the key whose current value is the credential. */
@@ -60,10 +62,11 @@ export class ConnectionTable extends Table<ConnectionRow> {
 
   addRevision(row: ConnectionRevisionRow): void {
     this.#sql.all(
-      "INSERT INTO connectionRevision (connectionId, revision, config, sealed, credentialKey) VALUES (?, ?, ?, ?, ?)",
+      "INSERT INTO connectionRevision (connectionId, revision, config, account, sealed, credentialKey) VALUES (?, ?, ?, ?, ?, ?)",
       row.connectionId,
       row.revision,
       JSON.stringify(row.config),
+      row.account,
       row.sealed,
       row.credentialKey,
     );

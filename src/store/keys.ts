@@ -103,6 +103,11 @@ export class KeyTable extends WorkTable<KeyRow> {
     return this.select("WHERE name = ? AND state <> 'deleted'", name)[0];
   }
 
+  /** Keys on a connection that are not deleted. */
+  onConnection(connectionId: string): KeyRow[] {
+    return this.select("WHERE connectionId = ? AND state <> 'deleted' ORDER BY id", connectionId);
+  }
+
   /** A page in order of id. Deleted keys are listed only when asked for by state. */
   list(filter: KeyFilter, after: string, limit: number): KeyRow[] {
     const where = ["id > ?"];

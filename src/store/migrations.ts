@@ -185,6 +185,7 @@ const MIGRATIONS: readonly string[] = [
     connectionId TEXT NOT NULL,
     revision INTEGER NOT NULL,
     config TEXT NOT NULL,
+    account TEXT,
     sealed BLOB,
     credentialKey TEXT,
     PRIMARY KEY (connectionId, revision)

@@ -148,6 +148,14 @@ export class RotationTable extends WorkTable<RotationRow> {
     return this.select("WHERE keyId = ? AND live = 1", keyId)[0];
   }
 
+  /** Live rotations of the keys on a connection. */
+  liveOnConnection(connectionId: string): RotationRow[] {
+    return this.select(
+      "WHERE live = 1 AND keyId IN (SELECT id FROM key WHERE connectionId = ?)",
+      connectionId,
+    );
+  }
+
   /** A page, newest first. `before` is an id, or empty for the first page. */
   list(keyId: string | undefined, before: string, limit: number): RotationRow[] {
     const from = before === "" ? "~" : before;

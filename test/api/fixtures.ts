@@ -4,6 +4,9 @@ import { env } from "cloudflare:workers";
 import { expect, vi } from "vitest";
 import type { FailureCode, FieldError } from "../../src/errors/catalogue.ts";
 import type { Scope } from "../../src/keyring/scopes.ts";
+import { LANES } from "../../src/store/due.ts";
+import { durableObjectSql } from "../../src/store/sql.ts";
+import { Store } from "../../src/store/store.ts";
 import { type Answer, makeKeyring, request, type TestKeyring } from "../support/api.ts";
 import { eventually } from "../support/eventually.ts";
 
@@ -60,6 +63,7 @@ export async function furnish(): Promise<Furnished> {
   });
   await ring.call("POST", "/v1/destinations", { body: { name: "spare", type: "kv" } });
   const { id: key } = await makeKey(ring, "billing", { destinations: [{ id: "store" }] });
+  await settle(ring);
   const rotated = await ring.call<{ rotation: { id: string } }>("POST", "/v1/keys/billing/rotate?wait=10s", {
     body: {},
   });
@@ -113,6 +117,21 @@ export function objectOf(ring: Pick<TestKeyring, "code">) {
   return env.KEYRING.get(env.KEYRING.idFromName(ring.code));
 }
 
+/** Makes an issued key whose value is lost, as a service without overlap may leave one. */
+export async function makeLostKey(ring: TestKeyring, name: string, more: object = {}): Promise<Made> {
+  const made = await makeKey(ring, name, more);
+  await settle(ring);
+  await runInDurableObject(objectOf(ring), (_, { storage }) => {
+    const store = new Store(durableObjectSql(storage));
+    const key = store.keys.get(made.id);
+    const version = store.versions.current(made.id);
+    if (!key || !version) throw new Error("no key");
+    store.versions.update(version, { stage: "revoked", endReason: "lost", sealed: null });
+    store.keys.update(key, { state: "lost", dueAt: null });
+  });
+  return made;
+}
+
 type Row = Record<string, SqlStorageValue>;
 
 /** Every row of every table of a keyring, as stored. */
@@ -150,7 +169,9 @@ export async function settle(ring: Pick<TestKeyring, "code">): Promise<void> {
     // A version in grace is at rest until its time has come; what is due later may be in a worker's hands.
     const work = due.filter(
       ({ lane, kind, at }) =>
-        lane === 0 && kind !== "idempotency" && Number(at) < (kind === "version" ? Date.now() : soon),
+        lane !== LANES.starts &&
+        kind !== "idempotency" &&
+        Number(at) < (kind === "version" ? Date.now() : soon),
     );
     expect(work).toEqual([]);
   }, 10_000);

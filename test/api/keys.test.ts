@@ -44,6 +44,7 @@ describe("creating a key", () => {
     const { secret, ...shown } = made.body;
     expect(shown).toEqual({
       ...given,
+      connection: null,
       id: expect.stringMatching(/^key_[0-9a-z]{26}$/),
       expiresAt: "2999-01-31T10:00:00.000Z",
       paused: false,

@@ -58,7 +58,7 @@ describe("the document", () => {
   });
 });
 
-describe.each(ROUTES)("$method $path in the document", ({ method, pattern, path, status, body }) => {
+describe.each(ROUTES)("$method $path in the document", ({ method, pattern, path, status, body, prepare }) => {
   it("has a summary, its credential, its parameters, its answer and the problem it may answer instead", () => {
     const { summary, tags, security, parameters = [], responses } = operationOf(method, pattern);
     expect(summary).toMatch(/^[A-Z].*[^.]$/);
@@ -87,6 +87,7 @@ describe.each(ROUTES)("$method $path in the document", ({ method, pattern, path,
 
   it("fits what is answered", async () => {
     const ring = await furnish();
+    await prepare?.(ring);
     const answer = await ring.call(method, path.replace("{rotation}", ring.rotation), { body });
     expect(answer.status).toBe(status);
     const { content } = operationOf(method, pattern).responses[String(status)] ?? {};

@@ -66,14 +66,18 @@ describe("a root token", () => {
     },
   );
 
-  it.each(ofKeyring)("leaves an event for $method $path", async ({ method, pattern, path, body, status }) => {
-    const ring = await furnish();
-    const target = path.replace("{rotation}", ring.rotation);
-    const route = `${method} ${pattern}`;
-    const before = await countUses(ring, route);
-    expect((await ring.call(method, target, { body })).status).toBe(status);
-    expect(await countUses(ring, route)).toBe(before + 1);
-  });
+  it.each(ofKeyring)(
+    "leaves an event for $method $path",
+    async ({ method, pattern, path, body, status, prepare }) => {
+      const ring = await furnish();
+      await prepare?.(ring);
+      const target = path.replace("{rotation}", ring.rotation);
+      const route = `${method} ${pattern}`;
+      const before = await countUses(ring, route);
+      expect((await ring.call(method, target, { body })).status).toBe(status);
+      expect(await countUses(ring, route)).toBe(before + 1);
+    },
+  );
 
   it("leaves an event for what is refused, too", async () => {
     const ring = await furnish();

@@ -1,8 +1,10 @@
 /** Every route with what it needs: tests loop over this table, and one compares it with the contract. */
 import type { Scope } from "../../src/keyring/scopes.ts";
+import type { TestKeyring } from "../support/api.ts";
+import { makeLostKey } from "./fixtures.ts";
 
 export interface Route {
-  method: "GET" | "POST" | "PATCH" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** As the contract has it. */
   pattern: string;
   /** A path that exists in a furnished keyring. */
@@ -12,6 +14,8 @@ export interface Route {
   /** What a request that works answers. */
   status: number;
   body?: Record<string, unknown>;
+  /** What a furnished keyring has to get first. */
+  prepare?: (ring: TestKeyring) => Promise<unknown>;
 }
 
 export const ROUTES: readonly Route[] = [
@@ -72,6 +76,15 @@ export const ROUTES: readonly Route[] = [
     scopes: ["keys:rotate", "keys:reveal"],
     status: 200,
     body: { reveal: "inline" },
+  },
+  {
+    method: "PUT",
+    pattern: "/v1/keys/{key}/value",
+    path: "/v1/keys/lost/value?wait=10s",
+    scopes: ["keys:write"],
+    status: 200,
+    body: { fields: { secret: "made-elsewhere-by-hand" } },
+    prepare: (ring) => makeLostKey(ring, "lost"),
   },
   {
     method: "POST",

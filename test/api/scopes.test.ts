@@ -9,10 +9,11 @@ const ofKeyring = ROUTES.flatMap((route) =>
 );
 
 describe.each(ofKeyring)("$method $path", (route) => {
-  const { method, path, scopes, status, body } = route;
+  const { method, path, scopes, status, body, prepare } = route;
 
   it(`works with ${scopes.join(" and ")} and nothing else`, async () => {
     const ring = await furnish();
+    await prepare?.(ring);
     const { call } = await makeAccessKey(ring, scopes);
     const answer = await call(method, path.replace("{rotation}", ring.rotation), { body });
     expect(answer.status).toBe(status);

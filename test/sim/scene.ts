@@ -1,7 +1,7 @@
 /** The scene of the simulations of outside services: one adopted key, a KV and a webhook destination, the promises as checks. */
 import { createDestination } from "../../src/keyring/operations/destinations.ts";
 import { startRotation } from "../../src/rotation/changes.ts";
-import type { EngineContext } from "../../src/rotation/context.ts";
+import { credentialPlace, type EngineContext } from "../../src/rotation/context.ts";
 import { valueColumns } from "../../src/rotation/values.ts";
 import { NEW_KEY } from "../../src/store/keys.ts";
 import { isDead, NEW_VERSION } from "../../src/store/versions.ts";
@@ -30,6 +30,7 @@ export const KINDS: Record<string, Abilities> = {
   "ours, list, no test": { overlap: "ours", list: true, test: false },
   "ours, two slots": { overlap: "ours", find: true, maxLive: 2 },
   "ours, cannot say": { overlap: "ours" },
+  "ours, find, behind a connection": { overlap: "ours", find: true, connects: true, tellsAccount: true },
   "provider, find": { overlap: "provider", find: true },
   "provider, list": { overlap: "provider", list: true },
   "none, test only": { overlap: "none" },
@@ -44,15 +45,20 @@ export interface Run {
   service: Service;
 }
 
-/** Opens a simulation of one key that is held everywhere. */
-export function open(abilities: Abilities, plan: Plan, seed = 1): Run {
+/**
+ * Opens a simulation of one key that is held everywhere.
+ * @param others more services that issue keys
+ */
+export function open(abilities: Abilities, plan: Plan, seed = 1, others: readonly Service[] = []): Run {
   const world = new World();
   const service = new Service(abilities);
   const simulator: Simulator = new Simulator({
     plan,
     seed,
     outbound: world.outbound,
-    providers: { scripted: service.provider() },
+    providers: {
+      ...Object.fromEntries([service, ...others].map((one) => [one.name, one.provider()])),
+    },
     inspect: (sim) => [
       ...(isExempt(sim, abilities)
         ? []
@@ -61,7 +67,7 @@ export function open(abilities: Abilities, plan: Plan, seed = 1): Run {
       ...queueAgrees(sim),
     ],
   });
-  service.attach(simulator);
+  for (const one of [service, ...others]) one.attach(simulator);
   simulator.act((context) => {
     unwrap(createDestination(context, ROOT, { name: "kv", type: "kv", config: { propagation: "0" } }));
     const config = { url: "https://one.acme.dev/", secretMode: "plain" };
@@ -79,6 +85,7 @@ function unwrap<T>(result: { ok: true; value: T } | { ok: false; error: unknown 
 /** A key of the scripted service whose first value was made by hand and is held everywhere. */
 function adopt(context: EngineContext, service: Service): void {
   const { store } = context;
+  const { abilities } = service;
   const { reference, secret } = service.make("by hand");
   const keyId = "key_scripted";
   const fields = { secret };
@@ -88,7 +95,7 @@ function adopt(context: EngineContext, service: Service): void {
     id: keyId,
     name: "billing",
     provider: "scripted",
-    connectionId: null,
+    connectionId: abilities.connects ? connect(context, service) : null,
     prefix: "",
     scopes: [],
     role: null,
@@ -126,6 +133,32 @@ function adopt(context: EngineContext, service: Service): void {
       target: `${name}:billing`,
     });
   }
+}
+
+/** The account where the key was made, opened by an admin's credential. */
+function connect(context: EngineContext, service: Service): string {
+  const { store, vault } = context;
+  service.admins.set("main", new Set(["admin-one"]));
+  const id = "con_main";
+  const sealed = vault.seal(credentialPlace(id, 1), JSON.stringify({ secret: "admin-one" }));
+  const account = service.abilities.tellsAccount ? "main" : null;
+  store.connections.insert({
+    id,
+    name: "main",
+    provider: "scripted",
+    revision: 1,
+    createdAt: context.now(),
+    createdBy: "root",
+  });
+  store.connections.addRevision({
+    connectionId: id,
+    revision: 1,
+    config: { account: "main" },
+    account,
+    sealed,
+    credentialKey: null,
+  });
+  return id;
 }
 
 /**

@@ -9,6 +9,8 @@ import type {
   MintResult,
   Overlap,
   Provider,
+  ProviderConnection,
+  ProviderContext,
   TestResult,
 } from "../../src/providers/provider.ts";
 import type { Reply, Simulator } from "./simulator.ts";
@@ -23,12 +25,18 @@ export interface Abilities {
   test?: boolean;
   maxLive?: number;
   propagationMs?: number;
+  /** Calls need an admin's credential: its account is in the connection's config. */
+  connects?: boolean;
+  /** It says whose account a connection opens. */
+  tellsAccount?: boolean;
   /** New credentials show in lists only after this. */
   listLagMs?: number;
 }
 
 interface Credential {
   reference: string;
+  /** Where it was made. */
+  account: string;
   secret: string;
   marker: string;
   /** For overlap `provider`: when the service ends what it replaced. */
@@ -49,14 +57,21 @@ export class Service {
   /** What the service saw done to it that must never happen, in words. */
   readonly broken: string[] = [];
   readonly abilities: Abilities;
+  readonly name: string;
   /** What it mints is never accepted. */
   mintsDeadValues = false;
   #simulator: Simulator | undefined;
+  /** What opens each account: admins' credentials. */
+  readonly admins = new Map<string, Set<string>>();
+  /** Whether a value that another service keeps opens it as well. */
+  opensToo: (secret: string) => boolean = () => false;
   readonly #byIdempotencyKey = new Map<string, Credential>();
   #count = 0;
 
-  constructor(abilities: Abilities) {
+  /** @param name of its provider, and in all that it makes */
+  constructor(abilities: Abilities, name = "scripted") {
     this.abilities = abilities;
+    this.name = name;
   }
 
   attach(simulator: Simulator): void {
@@ -64,11 +79,12 @@ export class Service {
   }
 
   /** Makes a credential outside any rotation: what is adopted, or what a person makes by hand. */
-  make(marker: string): Credential {
+  make(marker: string, account = "main"): Credential {
     this.#count += 1;
     const credential: Credential = {
       reference: `ref-${this.#count}`,
-      secret: `scripted-secret-${this.#count}`,
+      account,
+      secret: `${this.name}-secret-${this.#count}`,
       marker,
       acceptedFrom: this.#now,
       listedFrom: this.#now + (this.abilities.listLagMs ?? 0),
@@ -104,17 +120,21 @@ export class Service {
       maxLive,
       propagationMs = 0,
     } = this.abilities;
-    const lists =
-      (name: string, pick: (credential: Credential) => boolean) => async (): Promise<ListResult> =>
-        listOf(
-          await this.#call(name, () =>
-            this.credentials
-              .filter((one) => this.#isLive(one) && this.#now >= one.listedFrom && pick(one))
-              .map(({ reference }) => reference),
-          ),
-        );
+    const lists = async (
+      name: string,
+      { connection }: ProviderContext,
+      pick: (credential: Credential) => boolean,
+    ): Promise<ListResult> =>
+      listOf(
+        await this.#call(name, connection, () =>
+          this.credentials
+            .filter((one) => this.#isLive(one) && this.#now >= one.listedFrom && pick(one))
+            .filter((one) => one.account === accountOf(connection))
+            .map(({ reference }) => reference),
+        ),
+      );
     return {
-      name: "scripted",
+      name: this.name,
       title: "Scripted service",
       overlap,
       ...(maxLive !== undefined && { maxLive }),
@@ -123,39 +143,44 @@ export class Service {
       propagationMs,
       repeatsMint,
       verifiedHere: false,
-      connects: false,
+      connects: this.abilities.connects ?? false,
       opensApi: false,
       adopts: true,
       defaultCooldown: "0",
-      preflight: async () => {
-        const reply = await this.#call("preflight", () => true);
+      preflight: async ({ connection }) => {
+        const reply = await this.#call("preflight", connection, () => true);
+        const account = this.abilities.tellsAccount ? { account: accountOf(connection) } : {};
         return reply.kind === "answered"
-          ? { kind: "green" }
+          ? { kind: "green", ...account }
           : { kind: "red", problem: "the service did not answer" };
       },
-      mint: async ({ old }, intent) => mintOf(await this.#call("mint", () => this.#mint(old, intent))),
+      mint: async ({ old, connection }, intent) =>
+        mintOf(await this.#call("mint", connection, () => this.#mint(old, intent, accountOf(connection)))),
       ...(test && {
         test: async (_, { fields }) =>
-          testOf(await this.#call("test", () => this.accepts(fields?.secret ?? ""))),
+          testOf(await this.#call("test", "anybody", () => this.accepts(fields?.secret ?? ""))),
       }),
       ...(overlap !== "none" && {
-        revoke: async (_, { reference }) => {
-          const reply = await this.#call("revoke", () => this.#revoke(reference));
+        revoke: async ({ connection }, { reference }) => {
+          const reply = await this.#call("revoke", connection, () => this.#revoke(reference));
           return reply.kind === "answered"
             ? { kind: "revoked" }
             : { kind: "failed", problem: problemOf(reply) };
         },
       }),
       ...(find && {
-        find: async (_, marker) => lists("find", (credential) => credential.marker === marker)(),
+        find: (context, marker) => lists("find", context, (credential) => credential.marker === marker),
       }),
-      ...(list && { list: async () => lists("list", (credential) => credential.marker !== PERSON)() }),
+      ...(list && {
+        list: (context) => lists("list", context, (credential) => credential.marker !== PERSON),
+      }),
     };
   }
 
   #mint(
     old: Known | undefined,
     { marker, idempotencyKey, graceMs }: MintIntent,
+    account: string,
   ): Credential | "conflict" | "dead" | "full" {
     const earlier = this.abilities.repeatsMint ? this.#byIdempotencyKey.get(idempotencyKey) : undefined;
     if (earlier) return this.abilities.conflicts ? "conflict" : earlier;
@@ -169,7 +194,7 @@ export class Service {
     if (this.abilities.overlap === "provider" && replaced) {
       replaced.endsAt = Math.min(replaced.endsAt, this.#now + graceMs);
     }
-    const credential = this.make(marker);
+    const credential = this.make(marker, account);
     if (this.abilities.overlap === "provider" && replaced) credential.oldEndsAt = replaced.endsAt;
     if (this.mintsDeadValues) credential.acceptedFrom = Infinity;
     else credential.acceptedFrom = this.#now + (this.abilities.propagationMs ?? 0) / 2;
@@ -195,10 +220,26 @@ export class Service {
     return this.#simulator?.now ?? 0;
   }
 
-  #call<T>(name: string, effect: () => T): Promise<Reply<T>> {
+  /** One call. Without a credential that opens the account it has no effect and is answered 401. */
+  async #call<T>(
+    name: string,
+    connection: ProviderConnection | "anybody" | undefined,
+    effect: () => T,
+  ): Promise<Reply<T>> {
     if (!this.#simulator) throw new Error("the service is attached to no simulator");
-    return this.#simulator.outside(name, effect);
+    const isOpen = () =>
+      !this.abilities.connects ||
+      connection === "anybody" ||
+      this.admins.get(accountOf(connection))?.has(connection?.credential.secret ?? "") ||
+      this.opensToo(connection?.credential.secret ?? "");
+    const reply = await this.#simulator.outside(name, () => (isOpen() ? { value: effect() } : undefined));
+    if (reply.kind !== "answered" && reply.kind !== "garbage") return reply;
+    return reply.value ? { ...reply, value: reply.value.value } : { kind: "status", status: 401 };
   }
+}
+
+function accountOf(connection: ProviderConnection | undefined): string {
+  return String(connection?.config.account ?? "main");
 }
 
 function mintOf(reply: Reply<Credential | "conflict" | "dead" | "full">): MintResult {
@@ -213,7 +254,9 @@ function mintOf(reply: Reply<Credential | "conflict" | "dead" | "full">): MintRe
     const { retryAfterMs } = reply;
     return { kind: "postponed", problem: "429", ...(retryAfterMs !== undefined && { retryAfterMs }) };
   }
-  if (reply.kind === "status" && reply.status === 403) return { kind: "refused", problem: "403" };
+  if (reply.kind === "status" && (reply.status === 403 || reply.status === 401)) {
+    return { kind: "refused", problem: `answered ${reply.status}` };
+  }
   return { kind: "in-doubt", problem: problemOf(reply) };
 }
 

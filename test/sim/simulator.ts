@@ -209,6 +209,20 @@ export class Simulator {
     return result;
   }
 
+  /** A person or program acts with calls to the outside between its commits; it dies with the object. */
+  async perform<T>(change: (context: EngineContext) => Promise<T>): Promise<T | undefined> {
+    if (!this.#instance.alive) this.#restart();
+    const { context, engine } = this.#instance;
+    try {
+      const result = await change(context);
+      this.#ignoreDeath(() => engine.pump());
+      return result;
+    } catch (error) {
+      if (error instanceof InstanceDied) return undefined;
+      throw error;
+    }
+  }
+
   /** Lets everything that is already decided happen. */
   async settle(): Promise<void> {
     await setImmediate();

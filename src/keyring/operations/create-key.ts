@@ -53,9 +53,12 @@ export function createKey(
   const now = context.now();
   const provider = context.providerOf(input.provider);
   const connection = resolveConnection(context, provider, input.connection);
-  const errors = [...findErrors(provider, input, now), ...(connection.ok ? [] : [connection.error])];
+  const errors = findErrors(provider, input, now);
+  if (!connection.ok) errors.push(connection.error);
+  if (input.fields && provider.adopts)
+    errors.push(...findValueErrors(context, provider, input.fields, input.reference));
   if (errors.length > 0 || !connection.ok) return err({ code: "invalid", errors });
-  const excess = findExcess(caller, input);
+  const excess = findExcess(context, caller, input);
   if (excess) return err(excess);
   const holder = store.keys.byName(input.name);
   if (holder) return err({ code: "name-taken", holder: holder.id });
@@ -65,13 +68,6 @@ export function createKey(
 
   const prefix = input.prefix ?? DEFAULT_PREFIX;
   const first = firstVersion(context, provider, prefix, input, links.value.length > 0);
-  const { fingerprint = null } = first ?? {};
-  if (input.fields && fingerprint && store.versions.byFingerprint(fingerprint).length > 0) {
-    return err({
-      code: "invalid",
-      errors: [{ path: "fields.secret", message: "this value is already kept here" }],
-    });
-  }
   const key = store.keys.insert({
     ...NEW_KEY,
     id,
@@ -175,23 +171,33 @@ function findErrors(provider: Provider, input: CreateKeyInput, now: number): Fie
     }
   }
   if (input.fields && !provider.adopts) add("fields", `${provider.title} cannot adopt an existing value`);
-  if (input.fields && parseToken(input.fields.secret).kind !== "foreign") {
-    add("fields.secret", "has the form of an issued key; only values made elsewhere can be adopted");
-  }
+  if (!input.fields && input.reference !== undefined) add("reference", "only goes with fields");
   if (!input.fields && input.issuedAt !== undefined) add("issuedAt", "only goes with fields");
-  if (input.reference !== undefined && (!input.fields || provider.local)) {
-    add("reference", "only goes with fields that were made at a service outside");
-  }
-  if (input.fields && input.reference === undefined && needsReference(provider)) {
-    add("reference", `is needed to revoke it later: how ${provider.title} names this value`);
-  }
   if (input.issuedAt !== undefined && input.issuedAt > now) add("issuedAt", "must not be in the future");
   if (input.expiresAt !== undefined && input.expiresAt <= now) add("expiresAt", "must be in the future");
   if (input.policy.maxAge !== undefined && input.destinations.length === 0) errors.push(NO_RECEIVER);
   return errors;
 }
 
-/** Whether a value that was made outside can be revoked only by the service's own name for it. */
-export function needsReference({ local, revoke, find }: Provider): boolean {
-  return !local && revoke !== undefined && find === undefined;
+/** What is wrong with a value that was made elsewhere, and with the service's name for it. */
+export function findValueErrors(
+  { store, vault }: EngineContext,
+  provider: Provider,
+  { secret }: Fields,
+  reference: string | undefined,
+): FieldError[] {
+  const errors: FieldError[] = [];
+  const add = (path: string, message: string) => errors.push({ path, message });
+  if (parseToken(secret).kind !== "foreign") {
+    add("fields.secret", "has the form of an issued key; only values made elsewhere can be adopted");
+  } else if (store.versions.byFingerprint(vault.fingerprint(secret)).length > 0) {
+    add("fields.secret", "this value is already kept here");
+  }
+  const needsReference = !provider.local && provider.revoke !== undefined && provider.find === undefined;
+  if (provider.local && reference !== undefined) {
+    add("reference", "only goes with a value that a service outside made");
+  } else if (needsReference && reference === undefined) {
+    add("reference", `is needed to revoke it later: how ${provider.title} names this value`);
+  }
+  return errors;
 }

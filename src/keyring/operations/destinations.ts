@@ -110,7 +110,7 @@ export function patchDestination(
   if (input.config) {
     // Who points a destination elsewhere sees what is sent to it.
     const keys = store.destinations.linksOfDestination(row.id).map((link) => store.keys.get(link.keyId));
-    const refusal = findExcess(caller, ...keys.filter((key) => key !== undefined));
+    const refusal = findExcess(context, caller, ...keys.filter((key) => key !== undefined));
     if (refusal) return err(refusal);
     const config = parseConfig(context, row.type, input.config);
     if (!config.ok) return config;

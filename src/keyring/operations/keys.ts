@@ -1,14 +1,17 @@
 /** Keys: list, read, change, revoke, delete. */
 import type { Failure } from "../../errors/catalogue.ts";
+import type { Fields } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
-import { advanceRotation, reschedule, startRotation } from "../../rotation/changes.ts";
+import { advanceRotation, reschedule, startByHand, startRotation } from "../../rotation/changes.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
 import { isOfUse, killVersion } from "../../rotation/effects.ts";
+import { findSlotProblem } from "../../rotation/steps/preflight.ts";
 import type { KeyFilter, KeyRow, Policy } from "../../store/keys.ts";
+import type { RotationRow } from "../../store/rotations.ts";
 import { type Caller, findExcess, requireScope } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { type KeySummaryView, type KeyView, summarizeKey, viewKey } from "../views.ts";
-import { NO_RECEIVER } from "./create-key.ts";
+import { findValueErrors, NO_RECEIVER } from "./create-key.ts";
 import { type LinkInput, replaceLinks, resolveLinks } from "./links.ts";
 
 export interface PatchKeyInput {
@@ -51,7 +54,7 @@ export function patchKey(
   const key = store.keys.find(idOrName);
   if (!key) return err(keyNotFound());
   if (key.state === "deleting" || key.state === "deleted") return err({ code: "key-deleting" });
-  const excess = input.destinations && findExcess(caller, key);
+  const excess = input.destinations && findExcess(context, caller, key);
   if (excess) return err(excess);
   const links = input.destinations && resolveLinks(context, key.id, key.name, input.destinations);
   if (links && !links.ok) return links;
@@ -103,6 +106,8 @@ export function deleteKey(
   const refusal = requireScope(caller, "keys:revoke");
   if (refusal) return err(refusal);
   if (key.state === "deleting" || key.state === "deleted") return getKey(context, key.id);
+  const opens = store.connections.openedBy(key.id).map(({ id }) => id);
+  if (opens.length > 0) return err({ code: "in-use", usedBy: opens });
   const alive = endEveryVersion(context, key, "deleted");
   record(context, {
     type: "key.updated",
@@ -153,12 +158,43 @@ export function revokeKey(
   return getKey(context, key.id);
 }
 
+export interface HandInInput {
+  fields: Fields;
+  /** How the service names it. */
+  reference?: string | undefined;
+}
+
+/** Takes a value by hand for a key that has lost its own: it is tested, delivered and made current like any other. */
+export function handInValue(
+  context: EngineContext,
+  caller: Caller,
+  idOrName: string,
+  { fields, reference }: HandInInput,
+): Result<RotationRow, Failure> {
+  const { store } = context;
+  const key = store.keys.find(idOrName);
+  if (!key) return err(keyNotFound());
+  const refusal = findExcess(context, caller, key);
+  if (refusal) return err(refusal);
+  if (key.state !== "lost" || store.rotations.live(key.id)) return err({ code: "not-awaited" });
+  const errors = findValueErrors(context, context.providerOf(key.provider), fields, reference);
+  if (errors.length > 0) return err({ code: "invalid", errors });
+  const request = {
+    trigger: "manual",
+    reason: "a value was handed in",
+    requestedBy: caller.id,
+    grace: null,
+  } as const;
+  return ok(startByHand(context, key, request, fields, reference ?? null));
+}
+
 /** Why a key cannot be rotated by hand now, or undefined. */
 export function findRotationRefusal(context: EngineContext, key: KeyRow): Failure | undefined {
   const now = context.now();
   if (key.state === "deleting" || key.state === "deleted") return { code: "key-deleting" };
   if (key.expiresAt !== null && key.expiresAt <= now) return { code: "key-expired" };
   const { store } = context;
+  if (key.state === "lost") return { code: "key-lost" };
   if (
     key.state === "revoked" ||
     (key.state === "active" && !store.versions.current(key.id) && !store.rotations.live(key.id))
@@ -168,6 +204,10 @@ export function findRotationRefusal(context: EngineContext, key: KeyRow): Failur
   if (key.paused && !store.rotations.live(key.id)) return { code: "key-paused" };
   if (key.cooldownUntil !== null && key.cooldownUntil > now) {
     return { code: "cooldown", retryAt: new Date(key.cooldownUntil).toISOString() };
+  }
+  const freesAt = store.rotations.live(key.id) ? undefined : findSlotProblem(context, key)?.freesAt;
+  if (freesAt !== undefined) {
+    return { code: "grace-running", retryAt: new Date(Math.max(freesAt, now)).toISOString() };
   }
   return undefined;
 }

@@ -37,7 +37,7 @@ export function beginRotation(
   const key = store.keys.find(idOrName);
   if (!key) return err(keyNotFound());
   if (input.reveal === "inline") {
-    const refusal = requireScope(caller, "keys:reveal") ?? findExcess(caller, key);
+    const refusal = requireScope(caller, "keys:reveal") ?? findExcess(context, caller, key);
     if (refusal) return err(refusal);
   }
   const refusal = findRotationRefusal(context, key);

@@ -11,7 +11,10 @@ export const mint: Step = async (context, rotation) => {
   const key = keyOf(context, rotation);
   const old = versionOf(context, rotation, rotation.fromVersion);
   const provider = context.providerOf(key.provider);
-  const result = await provider.mint(providerContext(context, key, old), intentOf(context, rotation));
+  const result = await provider.mint(
+    providerContext(context, key, old, rotation.connectionRevision),
+    intentOf(context, rotation),
+  );
   return fromMint(result);
 };
 

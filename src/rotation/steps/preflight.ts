@@ -5,6 +5,7 @@
 import type { DestinationRow } from "../../store/destinations.ts";
 import type { KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
+import { findHold } from "../connections.ts";
 import { type EngineContext, providerContext } from "../context.ts";
 import { keyOf, killVersion, versionOf } from "../effects.ts";
 import { resolverOf } from "../facts.ts";
@@ -19,13 +20,19 @@ export const preflight: Step = async (context, rotation) => {
   const key = keyOf(context, rotation);
   const provider = context.providerOf(key.provider);
   const old = versionOf(context, rotation, rotation.fromVersion);
-  const asks = providerContext(context, key, old);
+  const asks = providerContext(context, key, old, rotation.connectionRevision);
 
   const slot = findSlotProblem(context, key);
   if (slot) {
     // In an emergency our own version in grace goes at once, and its end wakes this rotation.
     const outcome = slotRed(slot, rotation.urgent ? 0 : (slot.freesAt ?? 0) - context.now());
     return { outcome, ...(rotation.urgent && { alsoCommit: () => freeSlot(context, key) }) };
+  }
+
+  const hold = rotation.urgent ? undefined : findHold(context, key);
+  if (hold) return { outcome: { kind: "preflight-red", problem: hold } };
+  if (provider.connects && !asks.connection) {
+    return { outcome: { kind: "preflight-red", problem: "its connection has no credential" } };
   }
 
   const required = rotation.urgent ? [] : requiredDestinations(context, rotation);

@@ -18,7 +18,12 @@ export const settle: Step = async (context, rotation) => {
       return lookForMarkers(context, rotation, provider, [markerOf(rotation, rotation.mints)]);
     case "repeat": {
       const old = versionOf(context, rotation, rotation.fromVersion);
-      return fromMint(await provider.mint(providerContext(context, key, old), intentOf(context, rotation)));
+      return fromMint(
+        await provider.mint(
+          providerContext(context, key, old, rotation.connectionRevision),
+          intentOf(context, rotation),
+        ),
+      );
     }
     case "list":
       return compareLists(context, rotation, provider);
@@ -43,7 +48,12 @@ async function lookForMarkers(
   markers: readonly string[],
 ): Promise<StepResult> {
   const key = keyOf(context, rotation);
-  const asks = providerContext(context, key, versionOf(context, rotation, rotation.fromVersion));
+  const asks = providerContext(
+    context,
+    key,
+    versionOf(context, rotation, rotation.fromVersion),
+    rotation.connectionRevision,
+  );
   const found: string[] = [];
   for (const marker of markers) {
     const result = await provider.find?.(asks, marker);
@@ -64,7 +74,12 @@ async function compareLists(
 ): Promise<StepResult> {
   const key = keyOf(context, rotation);
   const result = await provider.list?.(
-    providerContext(context, key, versionOf(context, rotation, rotation.fromVersion)),
+    providerContext(
+      context,
+      key,
+      versionOf(context, rotation, rotation.fromVersion),
+      rotation.connectionRevision,
+    ),
   );
   if (result?.kind !== "listed") return failed(result);
   const before = new Set(rotation.seen ?? []);
@@ -86,7 +101,7 @@ async function testOldValue(
 ): Promise<StepResult> {
   const key = keyOf(context, rotation);
   const old = versionOf(context, rotation, rotation.fromVersion);
-  const asks = providerContext(context, key, old);
+  const asks = providerContext(context, key, old, rotation.connectionRevision);
   if (!asks.old || !provider.test) {
     return { outcome: { kind: "ambiguous", problem: "there is no old value to test" } };
   }

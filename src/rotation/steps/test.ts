@@ -10,7 +10,10 @@ export const test: Step = async (context, rotation) => {
   if (!version) return { outcome: { kind: "stopped", problem: "the new version is gone" } };
   if (!provider.test) return { outcome: { kind: "test-valid" } };
   const old = versionOf(context, rotation, rotation.fromVersion);
-  const result = await provider.test(providerContext(context, key, old), credentialOf(context, version));
+  const result = await provider.test(
+    providerContext(context, key, old, rotation.connectionRevision),
+    credentialOf(context, version),
+  );
   const { report } = result;
   if (result.kind === "valid") return { outcome: { kind: "test-valid" }, report };
   const isEarly = context.now() < version.issuedAt + provider.propagationMs;

@@ -1,0 +1,244 @@
+/**
+ * The accounts at services outside. A live rotation keeps to the revision that it began with, so that what it minted is looked for where
+ * it was minted; a change has to pass its test first.
+ */
+import type { Failure } from "../errors/catalogue.ts";
+import { newId } from "../ids.ts";
+import type { Fields, PreflightResult, ProviderConnection } from "../providers/provider.ts";
+import { err, ok, type Result } from "../result.ts";
+import type { ConnectionRevisionRow, ConnectionRow } from "../store/connections.ts";
+import type { KeyRow } from "../store/keys.ts";
+import type { RotationRow } from "../store/rotations.ts";
+import { connectionAt, credentialPlace, type EngineContext, providerPort, record } from "./context.ts";
+import { openFields } from "./values.ts";
+
+/** What opens an account: fields of its own, or the current value of a key of this keyring. */
+export type CredentialSource = { fields: Fields } | { key: string };
+
+export interface NewConnection {
+  name: string;
+  provider: string;
+  config: Record<string, unknown>;
+  credential: CredentialSource;
+}
+
+export interface ConnectionChange {
+  config?: Record<string, unknown> | undefined;
+  credential?: CredentialSource | undefined;
+}
+
+/** Makes a connection, once its service has let it in. */
+export async function createConnection(
+  context: EngineContext,
+  actor: string,
+  { name, provider, config, credential }: NewConnection,
+): Promise<Result<ConnectionRow, Failure>> {
+  const { store, random } = context;
+  const id = newId("con", context.now(), random);
+  const opened = openSource(context, id, credential);
+  if (!opened.ok) return opened;
+  const tested = await tryConnection(context, provider, { config, credential: opened.value });
+  if (!tested.ok) return tested;
+  return store.transaction(() => {
+    const holder = store.connections.find(name);
+    if (holder) return err({ code: "name-taken", holder: holder.id });
+    const row = store.connections.insert({
+      id,
+      name,
+      provider,
+      revision: 1,
+      createdAt: context.now(),
+      createdBy: actor,
+    });
+    store.connections.addRevision(revisionRow(context, row, config, credential, tested.value));
+    record(context, { type: "connection.created", actor, data: { connectionId: id, name, provider } });
+    return ok(row);
+  });
+}
+
+/**
+ * Changes a connection under a new revision, which must pass its test. Rotations that have asked for nothing yet take it up, and so do
+ * all when the service says that it is the same account; the others keep to theirs until they end or are retried.
+ */
+export async function changeConnection(
+  context: EngineContext,
+  actor: string,
+  idOrName: string,
+  change: ConnectionChange,
+): Promise<Result<ConnectionRow, Failure>> {
+  const { store } = context;
+  const before = store.connections.find(idOrName);
+  const present = before && store.connections.revision(before.id, before.revision);
+  if (!before || !present) return err(connectionNotFound());
+  const config = change.config ?? present.config;
+  const opened = change.credential
+    ? openSource(context, before.id, change.credential)
+    : ok(connectionAt(context, before.id, before.revision)?.credential);
+  if (!opened.ok) return opened;
+  const tested = await tryConnection(context, before.provider, { config, credential: opened.value });
+  if (!tested.ok) return tested;
+  return store.transaction(() => {
+    const fresh = store.connections.get(before.id);
+    if (fresh?.revision !== before.revision) return err({ code: "changed-meanwhile" });
+    const row = store.connections.update(fresh, { revision: fresh.revision + 1 });
+    const source: CredentialSource =
+      change.credential ??
+      (present.credentialKey === null
+        ? { fields: connectionAt(context, row.id, before.revision)?.credential ?? { secret: "" } }
+        : { key: present.credentialKey });
+    const next = revisionRow(context, row, config, source, tested.value);
+    store.connections.addRevision(next);
+    const isSame = next.account !== null && next.account === present.account;
+    for (const rotation of store.rotations.liveOnConnection(row.id)) {
+      if (isSame || rotation.mints === 0) repin(context, rotation, row.revision);
+    }
+    pruneRevisions(context, row);
+    const changed = Object.keys(change).sort().join(" ");
+    record(context, { type: "connection.updated", actor, data: { connectionId: row.id, changed } });
+    return ok(row);
+  });
+}
+
+/** Deletes a connection that no key uses. */
+export function deleteConnection(
+  context: EngineContext,
+  actor: string,
+  idOrName: string,
+): Result<void, Failure> {
+  const { store } = context;
+  const row = store.connections.find(idOrName);
+  if (!row) return err(connectionNotFound());
+  const usedBy = store.keys.onConnection(row.id).map(({ id }) => id);
+  if (usedBy.length > 0) return err({ code: "in-use", usedBy });
+  store.connections.remove(row);
+  record(context, { type: "connection.deleted", actor, data: { connectionId: row.id, name: row.name } });
+  return ok(undefined);
+}
+
+/** A rotation goes on with the connection's present revision. */
+export function repinToPresent(context: EngineContext, rotation: RotationRow): RotationRow {
+  const { store } = context;
+  const connectionId = store.keys.get(rotation.keyId)?.connectionId ?? null;
+  const row = connectionId === null ? undefined : store.connections.get(connectionId);
+  return row ? store.rotations.update(rotation, { connectionRevision: row.revision }) : rotation;
+}
+
+/**
+ * Why a rotation has to wait for another one, or undefined: the key that opens its connection is being replaced, or it is itself such a
+ * key, its old value dies when the new one is minted, and others are in the middle of using it.
+ */
+export function findHold(context: EngineContext, key: KeyRow): string | undefined {
+  const { store } = context;
+  const opener = openerOf(context, key);
+  if (opener && isBeingReplaced(context, opener)) {
+    return "the key that opens its connection is being rotated";
+  }
+  if (context.providerOf(key.provider).overlap !== "none") return undefined;
+  const users = store.connections
+    .openedBy(key.id)
+    .flatMap((connection) => store.rotations.liveOnConnection(connection.id))
+    .filter((rotation) => rotation.mints > 0);
+  return users.length > 0 ? `${users.length} rotations are using this key as their connection's` : undefined;
+}
+
+/** A rotation came to its end: whoever waited for it looks now, and revisions that only it kept to go. */
+export function releaseConnections(context: EngineContext, rotation: RotationRow): void {
+  const { store } = context;
+  const key = store.keys.get(rotation.keyId);
+  if (!key) return;
+  const connection = key.connectionId === null ? undefined : store.connections.get(key.connectionId);
+  if (connection && connection.revision !== rotation.connectionRevision) pruneRevisions(context, connection);
+  const opener = openerOf(context, key);
+  const waiting = store.connections
+    .openedBy(key.id)
+    .flatMap(({ id }) => store.rotations.liveOnConnection(id));
+  const openers = opener === null ? undefined : store.rotations.live(opener);
+  if (openers) waiting.push(openers);
+  for (const row of waiting) {
+    if (row.step === "preflight" && row.leaseUntil === null) {
+      store.rotations.update(row, { dueAt: context.now() });
+    }
+  }
+}
+
+function connectionNotFound(): Failure {
+  return { code: "not-found", detail: "no connection has this id or name" };
+}
+
+/** The key whose value opens the connection that a key is on. */
+function openerOf({ store }: EngineContext, { connectionId }: KeyRow): string | null {
+  const row = connectionId === null ? undefined : store.connections.get(connectionId);
+  return (row && store.connections.revision(row.id, row.revision)?.credentialKey) ?? null;
+}
+
+function isBeingReplaced({ store }: EngineContext, keyId: string): boolean {
+  const rotation = store.rotations.live(keyId);
+  const number = rotation?.toVersion ?? null;
+  const next = number === null ? undefined : store.versions.byNumber(keyId, number);
+  return rotation !== undefined && next?.stage !== "current";
+}
+
+function openSource(
+  context: EngineContext,
+  connectionId: string,
+  source: CredentialSource,
+): Result<Fields | undefined, Failure> {
+  if ("fields" in source) return ok(source.fields);
+  const { store } = context;
+  const key = store.keys.find(source.key);
+  if (!key) return err({ code: "not-found", detail: "no key has this id or name" });
+  // Rotating a key must never need the connection that it opens.
+  const seen = new Set<string>();
+  for (let next: string | null = key.id; next !== null && !seen.has(next); ) {
+    seen.add(next);
+    const user = store.keys.get(next);
+    if (user?.connectionId === connectionId) return err({ code: "connection-cycle" });
+    next = user ? openerOf(context, user) : null;
+  }
+  const current = store.versions.current(key.id);
+  return ok(current && openFields(context, current));
+}
+
+async function tryConnection(
+  context: EngineContext,
+  providerName: string,
+  { config, credential }: { config: Record<string, unknown>; credential: Fields | undefined },
+): Promise<Result<Extract<PreflightResult, { kind: "green" }>, Failure>> {
+  if (!credential)
+    return err({ code: "connection-rejected", detail: "its credential has no value that is kept" });
+  const connection: ProviderConnection = { config, credential };
+  const result = await context.providerOf(providerName).preflight(providerPort(context, "", connection));
+  return result.kind === "green" ? ok(result) : err({ code: "connection-rejected", detail: result.problem });
+}
+
+function revisionRow(
+  context: EngineContext,
+  { id, revision }: ConnectionRow,
+  config: Record<string, unknown>,
+  source: CredentialSource,
+  { account = null }: { account?: string | null },
+): ConnectionRevisionRow {
+  const row = { connectionId: id, revision, config, account };
+  if ("key" in source) {
+    return { ...row, sealed: null, credentialKey: context.store.keys.find(source.key)?.id ?? source.key };
+  }
+  const sealed = context.vault.seal(credentialPlace(id, revision), JSON.stringify(source.fields));
+  return { ...row, sealed, credentialKey: null };
+}
+
+/** A worker that holds the row at preflight begins anew; nothing of it took effect. Any other goes on with what it has begun. */
+function repin({ store, now }: EngineContext, rotation: RotationRow, connectionRevision: number): void {
+  const begun = rotation.step === "preflight";
+  store.rotations.update(rotation, {
+    connectionRevision,
+    ...(begun && { attempt: 0, dueAt: now(), leaseUntil: null, claim: rotation.claim + 1 }),
+  });
+}
+
+function pruneRevisions({ store }: EngineContext, row: ConnectionRow): void {
+  const pinned = store.rotations
+    .liveOnConnection(row.id)
+    .map(({ connectionRevision }) => connectionRevision)
+    .filter((revision) => revision !== null);
+  store.connections.pruneRevisions(row, pinned);
+}
