@@ -317,10 +317,16 @@ export class Keyring extends DurableObject<Env> {
     const { due } = context.store;
     this.#alarmAt = null;
     // What is due when this returns goes back with the answer and needs no report of its own.
-    this.#reportedStartAt = due.earliestStartAt();
-    const started = engine.startDue(STARTS_PER_VISIT);
-    const nextStartAt = due.earliestStartAt();
+    let nextStartAt = due.earliestStartAt();
     this.#reportedStartAt = nextStartAt;
+    let started = 0;
+    if (nextStartAt !== null && nextStartAt <= context.now()) {
+      started = engine.startDue(STARTS_PER_VISIT);
+      nextStartAt = due.earliestStartAt();
+      this.#reportedStartAt = nextStartAt;
+    } else {
+      engine.pump();
+    }
     return ok({ nextStartAt, started, more: nextStartAt !== null && nextStartAt <= context.now() });
   }
 

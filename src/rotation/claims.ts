@@ -4,11 +4,12 @@
  */
 import { CALL_TIMEOUT_MS } from "../outbound/transport.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
-import { type DueEntry, type Lane, laneOf, type WorkKind } from "../store/due.ts";
+import { type Lane, laneOf, type WorkKind, type WorkLane } from "../store/due.ts";
 import { IDEMPOTENCY_KEPT_MS } from "../store/idempotency.ts";
 import type { RotationRow } from "../store/rotations.ts";
+import type { Store } from "../store/store.ts";
 import type { VersionRow } from "../store/versions.ts";
-import type { Claimable } from "../store/work-table.ts";
+import type { Claimable, WorkTable } from "../store/work-table.ts";
 import type { EngineContext } from "./context.ts";
 import { mayReceive } from "./steps/deliver.ts";
 
@@ -59,16 +60,22 @@ export class InFlight {
  */
 export function claimDue(
   context: EngineContext,
-  lane: Lane,
+  { lane, kinds }: WorkLane,
   inFlight: InFlight,
 ): { claims: Claim[]; more: boolean } {
-  const room = inFlight.room(lane);
-  if (room <= 0) return { claims: [], more: false };
-  const entries = context.store.due.workDue(lane, context.now(), room);
-  const claims = entries
-    .map((entry) => claim(context, entry, lane, inFlight))
-    .filter((one) => one !== undefined);
-  return { claims, more: entries.length === room && claims.length < room };
+  const { store } = context;
+  const now = context.now();
+  const claims: Claim[] = [];
+  let isFull = false;
+  for (const kind of kinds) {
+    const room = inFlight.room(lane) - claims.length;
+    const found = room > 0 ? claimKind(context, kind, lane, room, inFlight) : { claims: [], seen: 0 };
+    claims.push(...found.claims);
+    isFull ||= found.seen === room;
+  }
+  // An entry that no row agrees with would ring for ever.
+  if (claims.length === 0 && !isFull) repairQueue(store, lane, now);
+  return { claims, more: isFull && claims.length < inFlight.room(lane) };
 }
 
 /** The lease with which a worker goes on that holds a row. */
@@ -77,57 +84,74 @@ export function leaseToGoOn(row: Claimable, now: number): number {
   return left < LEASE_LOW_MS ? now + LEASE_MS : now + left;
 }
 
-function claim(
+function claimKind(
   context: EngineContext,
-  { kind, id, at }: DueEntry<WorkKind>,
+  kind: WorkKind,
   lane: Lane,
+  room: number,
   inFlight: InFlight,
-): Claim | undefined {
+): { claims: Claim[]; seen: number } {
   const { store } = context;
   const now = context.now();
   const lease = { leaseUntil: now + LEASE_MS, dueAt: now + LEASE_MS };
-  // While a worker of this instance is at it, its call waits for an answer, and a second one would only queue up.
-  const next = (row: Claimable, isHeld: boolean) => (isHeld ? lease : { ...lease, claim: row.claim + 1 });
+  /** Claims a row, unless a worker of this instance is at it: its call waits for an answer, and a second one would only queue up. */
+  const take = <Row extends Claim["row"]>(of: Claim["kind"], table: WorkTable<Row>, row: Row, more = {}) => {
+    const isHeld = inFlight.holds(of, row);
+    const patch = isHeld ? lease : { ...lease, claim: row.claim + 1, ...more };
+    const claimed = table.claim(row, patch as Partial<Row>);
+    return isHeld ? [] : [claimed];
+  };
   switch (kind) {
     case "rotation": {
-      const row = store.rotations.get(id);
-      if (!row) break;
-      const isHeld = inFlight.holds(kind, row);
-      const claimed = store.rotations.update(row, next(row, isHeld));
-      return isHeld ? undefined : { kind, row: claimed };
+      const rows = store.rotations.due(lane, now, room);
+      const taken = rows.flatMap((row) => take(kind, store.rotations, row));
+      return { claims: taken.map((row) => ({ kind, row })), seen: rows.length };
     }
     case "version": {
-      const row = store.versions.get(id);
-      if (!row) break;
-      const isHeld = inFlight.holds(kind, row);
-      const claimed = store.versions.update(row, next(row, isHeld));
-      return isHeld ? undefined : { kind, row: claimed };
+      const rows = store.versions.due(lane, now, room);
+      const taken = rows.flatMap((row) => take(kind, store.versions, row));
+      return { claims: taken.map((row) => ({ kind, row })), seen: rows.length };
     }
     case "delivery": {
-      const row = store.deliveries.get(id);
-      if (!row) break;
-      const isHeld = inFlight.holds(kind, row);
-      const busyUntil = isHeld ? null : busyAtItsPlace(context, row, now);
-      if (busyUntil !== null) {
-        store.deliveries.update(row, { dueAt: busyUntil });
-        return undefined;
-      }
-      const to = store.destinations.get(row.destinationId);
-      const attemptedAt = row.attemptedAt ?? (to && mayReceive(to) ? now : null);
-      const claimed = store.deliveries.update(row, { ...next(row, isHeld), ...(!isHeld && { attemptedAt }) });
-      return isHeld ? undefined : { kind, row: claimed };
+      const rows = store.deliveries.due(lane, now, room);
+      const taken = rows.flatMap((row) => {
+        const busyUntil = inFlight.holds(kind, row) ? null : busyAtItsPlace(context, row, now);
+        if (busyUntil !== null) {
+          store.deliveries.claim(row, { dueAt: busyUntil });
+          return [];
+        }
+        const to = store.destinations.get(row.destinationId);
+        const attemptedAt = row.attemptedAt ?? (to && mayReceive(to) ? now : null);
+        return take(kind, store.deliveries, row, { attemptedAt });
+      });
+      return { claims: taken.map((row) => ({ kind, row })), seen: rows.length };
     }
     case "idempotency": {
-      const row = store.idempotency.get(id);
-      if (!row) break;
-      const dueAt = row.createdAt + IDEMPOTENCY_KEPT_MS;
-      if (row.sealed) store.idempotency.update(row, { sealed: null, dueAt });
-      else store.idempotency.remove(row);
-      return undefined;
+      const rows = store.idempotency.due(lane, now, room);
+      for (const row of rows) {
+        const dueAt = row.createdAt + IDEMPOTENCY_KEPT_MS;
+        if (row.sealed) store.idempotency.update(row, { sealed: null, dueAt });
+        else store.idempotency.remove(row);
+      }
+      return { claims: [], seen: rows.length };
     }
   }
-  store.due.move(kind, id, at, null, lane);
-  return undefined;
+}
+
+/** Entries that are due and that no row agrees with: they go, and the row gets its own again. */
+function repairQueue({ due, ...store }: Store, lane: Lane, now: number): void {
+  const owners = {
+    rotation: store.rotations,
+    version: store.versions,
+    delivery: store.deliveries,
+    idempotency: store.idempotency,
+  };
+  for (const { kind, id, at } of due.workDue(lane, now, MAX_IN_FLIGHT)) {
+    const dueAt = owners[kind].get(id)?.dueAt ?? null;
+    if (dueAt === at) continue;
+    due.move(kind, id, at, null, lane);
+    if (dueAt !== null) due.ensure(kind, id, dueAt, lane);
+  }
 }
 
 /** Until when another delivery of the same key to the same place may still land; its value must not arrive last. */

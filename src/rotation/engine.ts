@@ -3,7 +3,7 @@
  */
 import type { Fields } from "../providers/provider.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
-import { type Lane, WORK_LANES } from "../store/due.ts";
+import { WORK_LANES, type WorkLane } from "../store/due.ts";
 import type { RotationRow, RotationStep } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { advanceRotation, intendMint, startRotation } from "./changes.ts";
@@ -78,14 +78,17 @@ export class Engine {
 
   /** Claims and runs whatever is due, emergencies first, as far as there is room. Returns at once. */
   pump(): void {
-    for (const lane of WORK_LANES) this.#take(lane);
+    for (const lane of WORK_LANES) {
+      const at = this.#context.store.due.earliestAt(lane.lane);
+      if (at !== null && at <= this.#context.now()) this.#take(lane);
+    }
     this.#host.arm();
   }
 
   /** When the alarm should ring, or null. Overdue work that has no room yet is looked at in a second. */
   nextAlarmAt(): number | null {
     const now = this.#context.now();
-    const times = WORK_LANES.flatMap((lane) => {
+    const times = WORK_LANES.flatMap(({ lane }) => {
       const at = this.#context.store.due.earliestAt(lane);
       return at === null ? [] : [Math.max(at, now + (this.#inFlight.room(lane) > 0 ? 0 : 1_000))];
     });
@@ -137,7 +140,7 @@ export class Engine {
     for (const watchers of [...this.#watchers.values()]) for (const check of [...watchers]) check();
   }
 
-  #take(lane: Lane): void {
+  #take(lane: WorkLane): void {
     for (;;) {
       const { claims, more } = this.#context.store.transaction(() =>
         claimDue(this.#context, lane, this.#inFlight),

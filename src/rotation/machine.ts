@@ -204,7 +204,7 @@ function rejected(problem: string, facts: Facts, now: number): Transition {
   // There is no staying with the old one. A service that goes on making bad ones is not asked without pause.
   const tries = facts.mints - 2;
   const wait = tries < 0 ? 0 : backoffMs(BACKOFF_MS, tries, facts.unit);
-  return { next: { ...go("mint", now + wait), problem }, effects: ["discard-new"] };
+  return { next: { ...go("preflight", now + wait), problem }, effects: ["discard-new"] };
 }
 
 function go(step: RotationStep, dueAt: number): Position {
@@ -281,7 +281,7 @@ function wait(at: Position, facts: Facts, now: number, latest: number): Position
   return later(at, { problem: at.problem ?? "" }, facts, now, latest);
 }
 
-/** It is known now that no value was lost that still works, so another attempt is safe. */
+/** It is known now that no value was lost that still works, so another attempt is safe, once all is green and a slot is free again. */
 function mintAgain(at: Position, facts: Facts, now: number): Transition {
   if (at.ending) return finish(at.ending, [], facts, now);
   if ((facts.oldEndsAt ?? Infinity) <= now)
@@ -289,7 +289,7 @@ function mintAgain(at: Position, facts: Facts, now: number): Transition {
   if (now >= facts.deadlineAt && facts.overlap === "ours" && !facts.escalated) {
     return finish({ state: "failed", problem: at.problem }, [], facts, now);
   }
-  return { next: go("mint", now), effects: [] };
+  return { next: go("preflight", now), effects: [] };
 }
 
 function lose(problem: string, facts: Facts, now: number): Transition {
@@ -390,7 +390,7 @@ function escalate(at: Position, facts: Facts, now: number): Transition {
     case "deliver":
       return { next: { ...at, state: "running" }, effects: facts.isPromoted ? [] : ["promote"] };
     case "put-back":
-      return facts.newIsPending ? deliver(facts, now) : { next: go("mint", now), effects: [] };
+      return facts.newIsPending ? deliver(facts, now) : { next: go("preflight", now), effects: [] };
     case "sweep":
       return { next: go("preflight", now), effects: [] };
     case "done":
@@ -403,7 +403,7 @@ function dropLeaked(at: Position, facts: Facts, now: number): Transition {
   const problem = "its new version leaked";
   if (at.step !== "test" && at.step !== "deliver") return stay(at);
   const effects: Effect[] = facts.wasAttempted && facts.oldIsCurrent ? ["send-old"] : [];
-  return { next: { ...go("mint", now), problem }, effects };
+  return { next: { ...go("preflight", now), problem }, effects };
 }
 
 /** A deadline is no try, so at the steps that wait for deliveries only those are tried again. */

@@ -175,9 +175,12 @@ function bury(context: EngineContext, row: VersionRow): void {
 }
 
 /** A slot is free: the rotation that may wait for it looks now. */
-function wakeSlotWaiter({ store, now }: EngineContext, keyId: string): void {
+function wakeSlotWaiter({ store, now, providerOf }: EngineContext, keyId: string): void {
+  const key = store.keys.get(keyId);
+  if (!key || providerOf(key.provider).maxLive === undefined) return;
   const rotation = store.rotations.live(keyId);
   if (rotation?.step !== "preflight" || rotation.leaseUntil !== null) return;
+  if (rotation.state === "running") return;
   store.rotations.update(rotation, { dueAt: now() });
 }
 

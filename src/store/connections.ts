@@ -28,8 +28,6 @@ export interface ConnectionRevisionRow {
 }
 
 export class ConnectionTable extends Table<ConnectionRow> {
-  readonly #sql: Sql;
-
   constructor(sql: Sql) {
     super(sql, "connection", {
       id: "plain",
@@ -39,7 +37,6 @@ export class ConnectionTable extends Table<ConnectionRow> {
       createdAt: "plain",
       createdBy: "plain",
     });
-    this.#sql = sql;
   }
 
   /** A connection by id or name. */
@@ -61,7 +58,7 @@ export class ConnectionTable extends Table<ConnectionRow> {
   }
 
   addRevision(row: ConnectionRevisionRow): void {
-    this.#sql.all(
+    this.sql.all(
       "INSERT INTO connectionRevision (connectionId, revision, config, account, sealed, credentialKey) VALUES (?, ?, ?, ?, ?, ?)",
       row.connectionId,
       row.revision,
@@ -75,7 +72,7 @@ export class ConnectionTable extends Table<ConnectionRow> {
   /** Deletes every revision but the present one and those that are still in use. */
   pruneRevisions({ id, revision }: ConnectionRow, pinned: readonly number[]): void {
     const kept = [revision, ...pinned];
-    this.#sql.all(
+    this.sql.all(
       `DELETE FROM connectionRevision WHERE connectionId = ? AND revision NOT IN (${kept.map(() => "?").join(", ")})`,
       id,
       ...kept,
@@ -84,13 +81,13 @@ export class ConnectionTable extends Table<ConnectionRow> {
 
   /** Deletes a connection with all its revisions. */
   remove({ id }: ConnectionRow): void {
-    this.#sql.all("DELETE FROM connectionRevision WHERE connectionId = ?", id);
+    this.sql.all("DELETE FROM connectionRevision WHERE connectionId = ?", id);
     this.delete(id);
   }
 
   #revisions(rest: string, ...params: (string | number)[]): ConnectionRevisionRow[] {
     type Raw = Omit<ConnectionRevisionRow, "config"> & { config: string };
-    return this.#sql
+    return this.sql
       .all<Raw>(`SELECT * FROM connectionRevision ${rest}`, ...params)
       .map((row) => ({ ...row, config: JSON.parse(row.config) as Record<string, unknown> }));
   }

@@ -35,8 +35,6 @@ export interface KeyDestinationRow {
 }
 
 export class DestinationTable extends Table<DestinationRow> {
-  readonly #sql: Sql;
-
   constructor(sql: Sql) {
     super(sql, "destination", {
       id: "plain",
@@ -52,7 +50,6 @@ export class DestinationTable extends Table<DestinationRow> {
       createdAt: "plain",
       createdBy: "plain",
     });
-    this.#sql = sql;
   }
 
   /** A destination by id or name. */
@@ -78,7 +75,7 @@ export class DestinationTable extends Table<DestinationRow> {
   }
 
   link(row: KeyDestinationRow): void {
-    this.#sql.all(
+    this.sql.all(
       "INSERT INTO keyDestination (keyId, destinationId, required, mustAcknowledge, name, target) VALUES (?, ?, ?, ?, ?, ?)",
       row.keyId,
       row.destinationId,
@@ -90,7 +87,7 @@ export class DestinationTable extends Table<DestinationRow> {
   }
 
   unlinkKey(keyId: string): void {
-    this.#sql.all("DELETE FROM keyDestination WHERE keyId = ?", keyId);
+    this.sql.all("DELETE FROM keyDestination WHERE keyId = ?", keyId);
   }
 
   #links(rest: string, param: string): KeyDestinationRow[] {
@@ -98,7 +95,7 @@ export class DestinationTable extends Table<DestinationRow> {
       required: number;
       mustAcknowledge: number;
     };
-    return this.#sql.all<Raw>(`SELECT * FROM keyDestination ${rest}`, param).map((row) => ({
+    return this.sql.all<Raw>(`SELECT * FROM keyDestination ${rest}`, param).map((row) => ({
       ...row,
       required: row.required === 1,
       mustAcknowledge: row.mustAcknowledge === 1,

@@ -19,8 +19,15 @@ export const LANES = { rotations: 0, starts: 1, emergencies: 2, versions: 3, del
 
 export type Lane = (typeof LANES)[keyof typeof LANES];
 
-/** What has the alarm, in the order in which it is taken up. */
-export const WORK_LANES = [LANES.emergencies, LANES.versions, LANES.rotations, LANES.deliveries] as const;
+/** What has the alarm, in the order in which it is taken up, and the kinds of work that each lane carries. */
+export const WORK_LANES = [
+  { lane: LANES.emergencies, kinds: ["version", "rotation", "delivery"] },
+  { lane: LANES.versions, kinds: ["version"] },
+  { lane: LANES.rotations, kinds: ["rotation", "idempotency"] },
+  { lane: LANES.deliveries, kinds: ["delivery"] },
+] as const satisfies readonly { lane: Lane; kinds: readonly WorkKind[] }[];
+
+export type WorkLane = (typeof WORK_LANES)[number];
 
 const LANE_OF = {
   start: LANES.starts,
@@ -56,22 +63,34 @@ export class DueQueue {
     fromLane: Lane = lane,
   ): void {
     if (from === to && lane === fromLane) return;
-    const place = [fromLane, from, kind, id];
     if (from !== null && to !== null) {
-      // An update counts as one row written, deleting and inserting as two.
-      const moved = this.#sql.all(
-        "UPDATE due SET lane = ?, at = ? WHERE lane = ? AND at = ? AND kind = ? AND id = ? RETURNING id",
+      // The entry is there, so this is an update, and one whose look-up is not counted as a row read.
+      this.#sql.all(
+        `INSERT INTO due (lane, at, kind, id) VALUES (?, ?, ?, ?)
+         ON CONFLICT (lane, at, kind, id) DO UPDATE SET lane = ?, at = ?`,
+        fromLane,
+        from,
+        kind,
+        id,
         lane,
         to,
-        ...place,
       );
-      if (moved.length > 0) return;
     } else if (from !== null) {
-      this.#sql.all("DELETE FROM due WHERE lane = ? AND at = ? AND kind = ? AND id = ?", ...place);
-    }
-    if (to !== null) {
+      this.#sql.all(
+        "DELETE FROM due WHERE lane = ? AND at = ? AND kind = ? AND id = ?",
+        fromLane,
+        from,
+        kind,
+        id,
+      );
+    } else if (to !== null) {
       this.#sql.all("INSERT INTO due (lane, at, kind, id) VALUES (?, ?, ?, ?)", lane, to, kind, id);
     }
+  }
+
+  /** Makes an entry that may be there already. */
+  ensure(kind: DueKind, id: string, at: number, lane: Lane): void {
+    this.#sql.all("INSERT OR IGNORE INTO due (lane, at, kind, id) VALUES (?, ?, ?, ?)", lane, at, kind, id);
   }
 
   /** Work of one lane that is due, earliest first. */

@@ -6,15 +6,15 @@ type Encoding = "plain" | "json" | "boolean";
 export type Columns<Row> = { [Column in keyof Row & string]: Encoding };
 
 export class Table<Row extends { id: string }> {
-  readonly #sql: Sql;
-  readonly #name: string;
+  protected readonly sql: Sql;
+  protected readonly name: string;
   readonly #columns: Columns<Row>;
   readonly #names: (keyof Row & string)[];
   readonly #converted: (keyof Row & string)[];
 
   constructor(sql: Sql, name: string, columns: Columns<Row>) {
-    this.#sql = sql;
-    this.#name = name;
+    this.sql = sql;
+    this.name = name;
     this.#columns = columns;
     this.#names = Object.keys(columns) as (keyof Row & string)[];
     this.#converted = this.#names.filter((column) => columns[column] !== "plain");
@@ -26,14 +26,14 @@ export class Table<Row extends { id: string }> {
 
   /** Rows by the rest of a SELECT: `WHERE … ORDER BY … LIMIT …`. */
   select(rest: string, ...params: SqlValue[]): Row[] {
-    const rows = this.#sql.all<Record<string, unknown>>(`SELECT * FROM ${this.#name} ${rest}`, ...params);
-    return rows.map((row) => this.#decode(row));
+    const rows = this.sql.all<Record<string, unknown>>(`SELECT * FROM ${this.name} ${rest}`, ...params);
+    return rows.map((row) => this.decode(row));
   }
 
   insert(row: Row): Row {
     const marks = this.#names.map(() => "?").join(", ");
-    this.#sql.all(
-      `INSERT INTO ${this.#name} (${this.#names.join(", ")}) VALUES (${marks})`,
+    this.sql.all(
+      `INSERT INTO ${this.name} (${this.#names.join(", ")}) VALUES (${marks})`,
       ...this.#names.map((column) => this.#encode(column, row[column])),
     );
     return row;
@@ -43,16 +43,27 @@ export class Table<Row extends { id: string }> {
   update(row: Row, patch: Partial<Row>): Row {
     const names = this.#names.filter((column) => column in patch && patch[column] !== row[column]);
     if (names.length === 0) return row;
-    this.#sql.all(
-      `UPDATE ${this.#name} SET ${names.map((column) => `${column} = ?`).join(", ")} WHERE id = ?`,
+    this.sql.all(
+      `UPDATE ${this.name} SET ${names.map((column) => `${column} = ?`).join(", ")} WHERE id = ?`,
       ...names.map((column) => this.#encode(column, patch[column] as Row[keyof Row & string])),
       row.id,
     );
     return { ...row, ...patch };
   }
 
+  /** Writes the patched columns of a row that is known to be there, without looking it up: what is missing would be made. */
+  protected put(row: Row, patch: Partial<Row>): void {
+    const marks = this.#names.map(() => "?").join(", ");
+    const changed = this.#names.filter((column) => column in patch);
+    this.sql.all(
+      `INSERT INTO ${this.name} (${this.#names.join(", ")}) VALUES (${marks})
+       ON CONFLICT (id) DO UPDATE SET ${changed.map((column) => `${column} = excluded.${column}`).join(", ")}`,
+      ...this.#names.map((column) => this.#encode(column, row[column])),
+    );
+  }
+
   delete(id: string): void {
-    this.#sql.all(`DELETE FROM ${this.#name} WHERE id = ?`, id);
+    this.sql.all(`DELETE FROM ${this.name} WHERE id = ?`, id);
   }
 
   #encode(column: keyof Row & string, value: Row[keyof Row & string]): SqlValue {
@@ -62,7 +73,7 @@ export class Table<Row extends { id: string }> {
     return value as SqlValue;
   }
 
-  #decode(row: Record<string, unknown>): Row {
+  protected decode(row: Record<string, unknown>): Row {
     for (const column of this.#converted) {
       const value = row[column];
       if (this.#columns[column] === "boolean") row[column] = value === 1;

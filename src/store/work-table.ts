@@ -1,5 +1,5 @@
 /** A table whose rows are work: each row's `dueAt` and its entry in the queue change together. */
-import { type DueKind, type DueQueue, laneOf } from "./due.ts";
+import { type DueKind, type DueQueue, type Lane, laneOf } from "./due.ts";
 import type { Sql } from "./sql.ts";
 import { type Columns, Table } from "./table.ts";
 
@@ -25,6 +25,29 @@ export class WorkTable<
     const [lane, fromLane] = [laneOf(this.#kind, urgent), laneOf(this.#kind, row.urgent)];
     this.#due.move(this.#kind, row.id, row.dueAt, dueAt, lane, fromLane);
     return super.update(row, patch);
+  }
+
+  /** Rows of a lane that are due, earliest first. */
+  due(lane: Lane, now: number, limit: number): Row[] {
+    // The queue first, then one look-up a row: two rows read for each.
+    const rows = this.sql.all<Record<string, unknown>>(
+      `SELECT owner.* FROM due CROSS JOIN ${this.name} AS owner ON owner.id = due.id AND owner.dueAt = due.at
+       WHERE due.lane = ? AND due.at <= ? AND due.kind = ? ORDER BY due.at LIMIT ?`,
+      lane,
+      now,
+      this.#kind,
+      limit,
+    );
+    return rows.map((row) => this.decode(row));
+  }
+
+  /** Like `update`, for a row that was just read in this transaction: it is not read again. */
+  claim(row: Row, patch: Partial<Row>): Row {
+    const claimed = { ...row, ...patch };
+    const lane = laneOf(this.#kind, row.urgent);
+    this.#due.move(this.#kind, row.id, row.dueAt, claimed.dueAt, lane);
+    this.put(claimed, patch);
+    return claimed;
   }
 
   /** Deletes a row and its entry in the queue. */

@@ -95,6 +95,8 @@ function run(happenings: Happening[], hasRequired: boolean, unitValue: number): 
     const facts: Facts = {
       overlap: "ours",
       resolver: "nobody",
+      escalated: false,
+      mints: 1,
       settleAt: null,
       isMinting: false,
       maySurface: false,

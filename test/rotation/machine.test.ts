@@ -11,6 +11,8 @@ const DAY = 24 * HOUR;
 const FACTS: Facts = {
   overlap: "ours",
   resolver: "nobody",
+  escalated: false,
+  mints: 1,
   settleAt: null,
   isMinting: false,
   maySurface: false,

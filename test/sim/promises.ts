@@ -45,7 +45,9 @@ export function servedHoldsAccepted(simulator: Simulator, world: World): string[
 
 /** Promise 2: an old value is retired only when its successor is held everywhere it is required, and its grace is over. */
 export function retiredOnlyWhenReplaced(simulator: Simulator, world: World): string[] {
-  return activeKeys(simulator).flatMap((key) => {
+  const { providerOf } = simulator.context;
+  const keys = activeKeys(simulator).filter((key) => providerOf(key.provider).overlap !== "none");
+  return keys.flatMap((key) => {
     const versions = simulator.store.versions.ofKey(key.id);
     const retired = versions.filter(
       (version) =>

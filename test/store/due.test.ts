@@ -1,5 +1,6 @@
 /** The work queue: the earliest of each lane first, one row read. */
 import { describe, expect, it } from "vitest";
+import { LANES } from "../../src/store/due.ts";
 import type { Store } from "../../src/store/store.ts";
 import { onFreshStore } from "../support/database.ts";
 import { meter } from "../support/meter.ts";
@@ -52,9 +53,10 @@ describe("the queue", () => {
     });
   });
 
-  it("never loses work: what is moved and was not there is there afterwards", async () => {
+  it("makes an entry that is missing, and leaves alone one that is there", async () => {
     await onFreshStore(({ due }) => {
-      due.move("rotation", "r", 10, 20);
+      due.ensure("rotation", "r", 20, LANES.rotations);
+      due.ensure("rotation", "r", 20, LANES.rotations);
       expect(workDue(due, 100, 10)).toEqual([{ kind: "rotation", id: "r", at: 20 }]);
     });
   });
