@@ -1,8 +1,10 @@
 /** /v1/keyrings: make and list. Root only. */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { decodeCursor, pageOf } from "../keyring/page.ts";
+import { keyringOf } from "../keyring/stub.ts";
 import { registryOf } from "../registry/stub.ts";
 import { makeKeyring, readIdempotency, requireRoot } from "./auth.ts";
+import { findByName } from "./directory.ts";
 import { Problem, unwrap } from "./problem.ts";
 import {
   answer,
@@ -42,6 +44,29 @@ const list = createRoute({
   responses: { 200: answer("A page", pageSchema(entrySchema)), ...problems },
 });
 
+const reconcile = createRoute({
+  method: "post",
+  path: "/v1/keyrings/{name}/reconcile",
+  summary: "Accept a keyring whose database was set back in time",
+  description:
+    "What was revoked since then is revoked again first; then the keyring verifies and works again. Does nothing to a keyring whose history is whole.",
+  tags: ["keyrings"],
+  security,
+  request: { params: z.object({ name: z.string().max(64) }) },
+  responses: {
+    200: answer(
+      "What was done",
+      z
+        .object({
+          lostEvents: z.int().openapi({ description: "Entries of the history that are gone." }),
+          revoked: z.int().openapi({ description: "Versions that had come back to life." }),
+        })
+        .openapi("Reconciled"),
+    ),
+    ...problems,
+  },
+});
+
 export function addKeyrings(app: OpenAPIHono<{ Bindings: Env }>): void {
   app.openapi(create, async (c) => {
     requireRoot(c);
@@ -70,4 +95,12 @@ export function addKeyrings(app: OpenAPIHono<{ Bindings: Env }>): void {
     );
     return c.json(page, 200);
   });
+
+  app.openapi(reconcile, async (c) => {
+    requireRoot(c);
+    const { code } = unwrap(await findByName(c.env, c.req.valid("param").name));
+    return c.json(unwrap(await keyringOf(c.env, code).reconcile(RECONCILE_ROUTE)), 200);
+  });
 }
+
+const RECONCILE_ROUTE = "POST /v1/keyrings/{name}/reconcile";

@@ -199,6 +199,17 @@ export const CATALOGUE = {
     title: "Too many requests",
     remedy: "Wait for the time in Retry-After.",
   },
+  "registry-unreachable": {
+    status: 503,
+    title: "The keyring cannot check its history now",
+    remedy: "Try again in a moment.",
+  },
+  "chain-broken": {
+    status: 503,
+    title: "The keyring's history is behind what is on record elsewhere: its database was set back",
+    remedy:
+      "Nothing is verified and nothing changes until root accepts it with POST /v1/keyrings/{name}/reconcile, which revokes again what was revoked since.",
+  },
   internal: {
     status: 500,
     title: "Something went wrong inside Rekey",

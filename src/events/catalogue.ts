@@ -2,6 +2,8 @@
 export const EVENT_TYPES = [
   "keyring.created",
   "root.used",
+  "chain.broken",
+  "chain.reconciled",
   "key.created",
   "key.updated",
   "key.deleted",

@@ -3,31 +3,33 @@
  * What a method does to the database is in operations/; what goes on afterwards is the engine's.
  */
 import { DurableObject } from "cloudflare:workers";
-import { unwrapDataKey, wrapDataKey } from "../crypto/master-keys.ts";
+import { wrapDataKey } from "../crypto/master-keys.ts";
 import { secureRandom } from "../crypto/random.ts";
-import { Vault } from "../crypto/vault.ts";
 import { readConfig } from "../env.ts";
 import type { Failure } from "../errors/catalogue.ts";
 import type { ChainReport } from "../events/chain.ts";
 import { verifyChain } from "../events/chain.ts";
-import { createOutbound } from "../outbound/port.ts";
-import { providerOf } from "../providers/registry.ts";
+import type { DeadVersion } from "../registry/registry.ts";
 import { registryOf } from "../registry/stub.ts";
 import { err, ok, type Result } from "../result.ts";
-import { createClock } from "../rotation/clock.ts";
 import { type EngineContext, record } from "../rotation/context.ts";
 import { Engine } from "../rotation/engine.ts";
 import { probeDestination } from "../rotation/probe.ts";
+import { isAnchored } from "../rotation/steps/retire.ts";
+import { EventTable } from "../store/events.ts";
 import type { KeyFilter } from "../store/keys.ts";
 import { isMade, migrate } from "../store/migrations.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import { durableObjectSql, type Sql } from "../store/sql.ts";
 import { Store } from "../store/store.ts";
 import { authenticate, type Caller, type Credential } from "./caller.ts";
+import { HistoryGuard } from "./history-guard.ts";
 import { type Earlier, type Repeatable, recall, remember, rememberSecret } from "./idempotency.ts";
+import { openContext } from "./opening.ts";
 import { type CreatedKey, type CreateKeyInput, createKey } from "./operations/create-key.ts";
 import * as destinations from "./operations/destinations.ts";
 import * as events from "./operations/events.ts";
+import * as operations from "./operations/history.ts";
 import * as keys from "./operations/keys.ts";
 import * as rotations from "./operations/rotations.ts";
 import * as verification from "./operations/verify.ts";
@@ -59,6 +61,8 @@ interface Open {
 
 /** Scheduled rotations that one visit of the sweep starts; the rest follow at the next. */
 const STARTS_PER_VISIT = 200;
+/** Dead versions asked for at once, when a history is reconciled. */
+const DEAD_PAGE = 1_000;
 /** How long after a bug the alarm looks again. */
 const ALARM_AFTER_BUG_MS = 60_000;
 
@@ -67,13 +71,19 @@ export class Keyring extends DurableObject<Env> {
   #open: Open | undefined;
   /** When the alarm is set for, as far as this instance knows. */
   #alarmAt: number | null = null;
+  readonly #guard = new HistoryGuard(() => {
+    const { code = "" } = new Store(this.#sql).settings.identity() ?? {};
+    return registryOf(this.env).anchorOf(code);
+  });
   /** The earliest scheduled start that the registry was told of. */
   #reportedStartAt: number | null | undefined;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#sql = durableObjectSql(ctx.storage);
-    if (isMade(this.#sql)) migrate(this.#sql);
+    if (!isMade(this.#sql)) return;
+    migrate(this.#sql);
+    ctx.blockConcurrencyWhile(() => this.#compare());
   }
 
   /** Makes the keyring, or finds it made already. Only the Worker calls this, for a name and code that the registry lists. */
@@ -89,6 +99,7 @@ export class Keyring extends DurableObject<Env> {
         wrapDataKey(config.value.masterKeys, identity.code, secureRandom(32), secureRandom),
       );
     });
+    this.#guard.accept();
     const open = this.#opened();
     if (!open.ok) return open;
     const { context } = open.value;
@@ -125,20 +136,24 @@ export class Keyring extends DurableObject<Env> {
     );
   }
 
-  deleteKey(call: Call, idOrName: string): Answer<KeyView> {
-    return this.#write(call, "keys:write", ({ context }, caller) =>
+  async deleteKey(call: Call, idOrName: string): Promise<Answer<KeyView>> {
+    const ended = this.#write(call, "keys:write", ({ context }, caller) =>
       keys.deleteKey(context, caller, idOrName),
     );
+    await this.#anchorEnded(ended);
+    return ended;
   }
 
-  revokeKey(call: Call, idOrName: string, input: keys.RevokeInput): Answer<KeyView> {
-    return this.#write(
+  async revokeKey(call: Call, idOrName: string, input: keys.RevokeInput): Promise<Answer<KeyView>> {
+    const ended = this.#write(
       call,
       "keys:revoke",
       ({ context }, caller) => keys.revokeKey(context, caller, idOrName, input),
       (key) => ({ resource: key.id }),
       ({ context }, { resource }) => keys.getKey(context, resource),
     );
+    await this.#anchorEnded(ended);
+    return ended;
   }
 
   /** Starts or joins a rotation, then waits as asked; see `awaitRotation`. */
@@ -211,7 +226,10 @@ export class Keyring extends DurableObject<Env> {
   }
 
   verify(call: Call, input: verification.VerifyInput): Answer<verification.VerifyAnswer> {
-    return this.#read(call, "keys:verify", ({ context }) => ok(verification.verifyKey(context, input)));
+    return this.#read(call, "keys:verify", ({ context }) => {
+      const refusal = this.#guard.refusal();
+      return refusal ? this.#refuse(refusal) : ok(verification.verifyKey(context, input));
+    });
   }
 
   createDestination(
@@ -307,12 +325,46 @@ export class Keyring extends DurableObject<Env> {
   }
 
   /**
+   * Root accepts a history that is behind its anchor. What died since is revoked again first, so nothing comes back to life.
+   * @returns how many entries of the history are gone, and how many versions were revoked again
+   */
+  async reconcile(route: string): Promise<Answer<{ lostEvents: number; revoked: number }>> {
+    const open = this.#opened();
+    if (!open.ok) return open;
+    const { context, engine } = open.value;
+    if (this.#guard.state.kind === "unknown") await this.#compare();
+    this.#recordRoot(context, { route });
+    const { state } = this.#guard;
+    if (state.kind === "unknown") return this.#refuse({ code: "registry-unreachable", retryAfterSeconds: 1 });
+    if (state.kind === "whole") return ok({ lostEvents: 0, revoked: 0 });
+    const registry = registryOf(this.env);
+    const { code } = context.identity;
+    const dead: string[] = [];
+    for (let after: DeadVersion = { at: 0, versionId: "" }; ; ) {
+      const page = await registry.deadOf(code, after, DEAD_PAGE);
+      dead.push(...page.map(({ versionId }) => versionId));
+      const last = page.at(-1);
+      if (!last || page.length < DEAD_PAGE) break;
+      after = last;
+    }
+    const lostEvents = Math.max(0, state.anchor.seq - (context.store.events.head()?.seq ?? 0));
+    const revoked = operations.reconcile(context, dead, state.anchor.seq);
+    const head = context.store.events.head();
+    if (head) await registry.setAnchor(code, head);
+    this.#guard.accept();
+    engine.pump();
+    return ok({ lostEvents, revoked });
+  }
+
+  /**
    * The sweep's visit: starts what is past its age and sets the alarm again, should it have been lost.
    * @returns when the next scheduled start is due (milliseconds since the epoch), or null; `more` when some are due already
    */
   visit(): Answer<{ nextStartAt: number | null; started: number; more: boolean }> {
     const open = this.#opened();
     if (!open.ok) return open;
+    const refusal = this.#guard.refusal();
+    if (refusal) return this.#refuse(refusal);
     const { context, engine } = open.value;
     const { due } = context.store;
     this.#alarmAt = null;
@@ -335,7 +387,9 @@ export class Keyring extends DurableObject<Env> {
     this.#alarmAt = null;
     try {
       const open = this.#opened();
-      if (open.ok) open.value.engine.pump();
+      const refusal = this.#guard.refusal();
+      if (refusal) this.#refuse(refusal);
+      if (open.ok && !refusal) open.value.engine.pump();
       else if (isMade(this.#sql)) this.#setAlarm(Date.now() + ALARM_AFTER_BUG_MS);
     } catch (error) {
       logBug(error);
@@ -347,6 +401,9 @@ export class Keyring extends DurableObject<Env> {
     const open = this.#opened();
     if (!open.ok) return open;
     const { context } = open.value;
+    // Root may look at a keyring that is closed; an access key might be one that was revoked.
+    const refusal = call.credential.kind === "root" ? undefined : this.#guard.refusal();
+    if (refusal) return this.#refuse(refusal);
     const caller = authenticate(context, call.credential, scope);
     if (!caller.ok) return caller;
     if (caller.value.id === "root") this.#recordRoot(context, call);
@@ -366,6 +423,8 @@ export class Keyring extends DurableObject<Env> {
     const open = this.#opened();
     if (!open.ok) return open;
     const { context, engine } = open.value;
+    const refusal = this.#guard.refusal();
+    if (refusal) return this.#refuse(refusal);
     const caller = authenticate(context, call.credential, scope);
     if (!caller.ok) return caller;
     if (caller.value.id === "root") this.#recordRoot(context, call);
@@ -390,10 +449,33 @@ export class Keyring extends DurableObject<Env> {
     return result;
   }
 
-  #recordRoot(context: EngineContext, call: Call): void {
-    context.store.transaction(() =>
-      record(context, { type: "root.used", actor: "root", data: { route: call.route } }),
-    );
+  #recordRoot(context: EngineContext, { route }: Pick<Call, "route">): void {
+    context.store.transaction(() => record(context, { type: "root.used", actor: "root", data: { route } }));
+  }
+
+  /** Compares the history with its anchor, and says so when it is behind. */
+  async #compare(): Promise<void> {
+    await this.#guard.compare(new EventTable(this.#sql));
+    const { state } = this.#guard;
+    const open = state.kind === "behind" ? this.#opened() : undefined;
+    if (state.kind === "behind" && open?.ok) operations.reportBehind(open.value.context, state.anchor.seq);
+  }
+
+  /** Refuses because of the history. While that could not be compared, it is tried again. */
+  #refuse(refusal: Failure): { ok: false; error: Failure } {
+    if (this.#guard.state.kind === "unknown") this.ctx.waitUntil(this.#compare());
+    return { ok: false, error: refusal };
+  }
+
+  /**
+   * The witness hears of the versions that a call ended before the caller does. When it does not answer, they are `revoking` until it
+   * does: the engine goes on.
+   */
+  async #anchorEnded(ended: Answer<KeyView>): Promise<void> {
+    if (!ended.ok || !this.#open) return;
+    const { context } = this.#open;
+    const versions = context.store.versions.alive(ended.value.id).filter(({ stage }) => stage === "revoking");
+    await isAnchored(context, versions);
   }
 
   /** Tells the registry when a scheduled start came nearer, which may be at the end of a rotation just as well as in a call. */
@@ -414,32 +496,9 @@ export class Keyring extends DurableObject<Env> {
 
   #opened(): Answer<Open> {
     if (this.#open) return ok(this.#open);
-    if (!isMade(this.#sql)) return err({ code: "keyring-unknown" });
-    const config = readConfig(this.env);
-    if (!config.ok) return err({ code: "not-configured", detail: config.error.join("; ") });
-    const store = new Store(this.#sql);
-    const identity = store.settings.identity();
-    const wrapped = store.settings.wrappedDataKey();
-    if (!identity || !wrapped) throw new Error("a keyring without identity");
-    const dataKey = unwrapDataKey(config.value.masterKeys, identity.code, wrapped);
-    if (!dataKey) {
-      const detail = `MASTER_KEYS no longer holds "${wrapped.masterKeyId}", which this keyring was sealed with; add it back`;
-      return err({ code: "not-configured", detail });
-    }
-    const now = createClock(() => Date.now(), store.events.lastAt());
-    const context: EngineContext = {
-      store,
-      identity,
-      vault: new Vault(identity.code, dataKey, secureRandom),
-      outbound: createOutbound({
-        allowlist: config.value.privateAllowlist,
-        transport: this.ctx.exports.Outside,
-        now,
-      }),
-      random: secureRandom,
-      providerOf,
-      now,
-    };
+    const opened = openContext(this.#sql, this.env, this.ctx.exports.Outside);
+    if (!opened.ok) return opened;
+    const context = opened.value;
     const engine = new Engine(context, {
       keepAlive: (work) => this.ctx.waitUntil(work),
       arm: () => {

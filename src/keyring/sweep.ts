@@ -26,6 +26,7 @@ export async function sweep(env: Env, scheduledAt: number): Promise<SweepReport>
   const registry = registryOf(env);
   const gate = new Gate(VISITS_AT_ONCE);
   const report: SweepReport = { visited: 0, failed: 0, started: 0 };
+  await registry.beginSweep(scheduledAt);
   const lists = [
     { most: MAX_VISITS - RESERVED_FOR_UNSEEN, next: (limit: number) => registry.nextDue(scheduledAt, limit) },
     { most: MAX_VISITS, next: (limit: number) => registry.nextUnseen(scheduledAt, limit) },

@@ -1,5 +1,6 @@
 /**
- * The Durable Object that lists the keyrings: name, code, when each next has a rotation due, when it was last visited.
+ * The Durable Object that lists the keyrings: name, code, when each next has a rotation due, when it was last visited, and how far
+ * its history had come.
  * Small and rarely written: a keyring reports only when its next start comes nearer.
  */
 import { DurableObject } from "cloudflare:workers";
@@ -8,8 +9,10 @@ import { secureRandom } from "../crypto/random.ts";
 import type { Failure } from "../errors/catalogue.ts";
 import { newCode } from "../issuer/token.ts";
 import { err, ok, type Result } from "../result.ts";
+import { applyMigrations } from "../store/migrate.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import { durableObjectSql, type Sql } from "../store/sql.ts";
+import { REGISTRY_MIGRATIONS } from "./migrations.ts";
 
 export interface KeyringEntry extends KeyringIdentity {
   /** ISO 8601 */
@@ -40,24 +43,20 @@ export interface RepeatableMake {
 const DAY_MS = 24 * 3_600_000;
 const HOUR_MS = 3_600_000;
 
-const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS keyring (
-    code TEXT PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    createdAt INTEGER NOT NULL,
-    nextStartAt INTEGER,
-    visitedAt INTEGER NOT NULL
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX IF NOT EXISTS keyringStart ON keyring (nextStartAt, code) WHERE nextStartAt IS NOT NULL;
-  CREATE INDEX IF NOT EXISTS keyringVisit ON keyring (visitedAt, code);
-  CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS idempotency (
-    key TEXT PRIMARY KEY,
-    bodyHash BLOB NOT NULL,
-    code TEXT NOT NULL,
-    createdAt INTEGER NOT NULL
-  ) STRICT, WITHOUT ROWID;
-`;
+/** As long as a database can be restored (https://developers.cloudflare.com/durable-objects/api/sqlite-storage-api/), and a day. */
+const DEAD_KEPT_MS = 31 * DAY_MS;
+
+/** How far a keyring's history had come: number and hash of its newest entry. */
+export interface Anchor {
+  seq: number;
+  hash: Uint8Array;
+}
+
+/** A version that is dead for good, in the order in which the registry heard of it. */
+export interface DeadVersion {
+  at: number;
+  versionId: string;
+}
 
 interface KeyringRow {
   code: string;
@@ -77,7 +76,7 @@ export class Registry extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#sql = durableObjectSql(ctx.storage);
-    this.#sql.all(SCHEMA);
+    applyMigrations(this.#sql, REGISTRY_MIGRATIONS);
   }
 
   /** Adds a keyring under a fresh code. The same Idempotency-Key and body find the one made before. */
@@ -185,10 +184,69 @@ export class Registry extends DurableObject<Env> {
     });
   }
 
-  /** Ends a sweep: keeps the cron's time and forgets requests older than a day. */
+  /** Begins a sweep: keeps the cron's time, by which keyrings check their clocks. */
+  beginSweep(scheduledAt: number): void {
+    if (scheduledAt > (this.lastCronAt() ?? 0)) this.#set("lastCronAt", scheduledAt);
+  }
+
+  /** Ends a sweep: forgets requests older than a day, and the dead whom no restore can bring back. */
   endSweep(scheduledAt: number): void {
-    this.#set("lastCronAt", scheduledAt);
     this.#sql.all("DELETE FROM idempotency WHERE createdAt < ?", scheduledAt - DAY_MS);
+    this.#sql.all("DELETE FROM dead WHERE at < ?", scheduledAt - DEAD_KEPT_MS);
+  }
+
+  /** The scheduled time of the newest cron, milliseconds since the epoch, or null before the first. */
+  lastCronAt(): number | null {
+    return (
+      this.#sql.all<{ value: number }>("SELECT value FROM setting WHERE name = 'lastCronAt'")[0]?.value ??
+      null
+    );
+  }
+
+  /** Keeps how far a keyring's history has come and which of its versions are dead. Late news sets nothing back. */
+  anchor(code: string, { seq, hash }: Anchor, dead: readonly string[]): void {
+    this.#sql.transaction(() => {
+      this.#sql.all(
+        "UPDATE keyring SET anchorSeq = ?, anchorHash = ? WHERE code = ? AND coalesce(anchorSeq, 0) < ?",
+        seq,
+        hash,
+        code,
+        seq,
+      );
+      for (const versionId of dead) {
+        this.#sql.all(
+          "INSERT OR IGNORE INTO dead (at, code, versionId) VALUES (?, ?, ?)",
+          Date.now(),
+          code,
+          versionId,
+        );
+      }
+    });
+  }
+
+  /** A keyring's anchor, or null when it has none yet. */
+  anchorOf(code: string): Anchor | null {
+    const [row] = this.#sql.all<{ seq: number | null; hash: Uint8Array | null }>(
+      "SELECT anchorSeq AS seq, anchorHash AS hash FROM keyring WHERE code = ?",
+      code,
+    );
+    return row?.seq && row.hash ? { seq: row.seq, hash: row.hash } : null;
+  }
+
+  /** Dead versions of a keyring after a place in the list. */
+  deadOf(code: string, after: DeadVersion, limit: number): DeadVersion[] {
+    return this.#sql.all<DeadVersion & Record<string, SqlStorageValue>>(
+      "SELECT at, versionId FROM dead WHERE (at, versionId) > (?, ?) AND code = ? ORDER BY at, versionId LIMIT ?",
+      after.at,
+      after.versionId,
+      code,
+      limit,
+    );
+  }
+
+  /** Root accepts a history that is behind its anchor: it goes on from here. */
+  setAnchor(code: string, { seq, hash }: Anchor): void {
+    this.#sql.all("UPDATE keyring SET anchorSeq = ?, anchorHash = ? WHERE code = ?", seq, hash, code);
   }
 
   #recall({ key, bodyHash }: RepeatableMake): Result<KeyringEntry & { isNew: boolean }, Failure> | undefined {

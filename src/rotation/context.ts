@@ -20,11 +20,20 @@ import type { Store } from "../store/store.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { openFields } from "./values.ts";
 
+/** Somebody outside of the keyring, whom no restore of its database takes back in time. Its methods may fail. */
+export interface Witness {
+  /** Keeps how far the history has come and which versions are dead. */
+  anchor(head: { seq: number; hash: Uint8Array }, dead: readonly string[]): Promise<void>;
+  /** The scheduled time of the newest cron, milliseconds since the epoch, or null before the first. */
+  lastCronAt(): Promise<number | null>;
+}
+
 export interface EngineContext {
   readonly store: Store;
   readonly identity: KeyringIdentity;
   readonly vault: Vault;
   readonly outbound: Outbound;
+  readonly witness: Witness;
   readonly random: Random;
   /** The provider of a stored key. */
   providerOf(name: string): Provider;

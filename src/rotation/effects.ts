@@ -168,6 +168,7 @@ function promote(context: EngineContext, rotation: RotationRow): void {
   const key = keyOf(context, rotation);
   const old = store.versions.current(rotation.keyId);
   if (old) retireOld(context, rotation, key, old);
+  else if (context.providerOf(key.provider).overlap === "none") noteEnded(context, rotation);
   store.versions.update(fresh, { stage: "current", promotedAt: now });
   const defaults = { cooldown: context.providerOf(key.provider).defaultCooldown };
   store.keys.update(key, {
@@ -201,6 +202,15 @@ function retireOld(context: EngineContext, rotation: RotationRow, key: KeyRow, o
   });
 }
 
+/** Without overlap the mint ended the old value, whoever had revoked it before. */
+function noteEnded(context: EngineContext, rotation: RotationRow): void {
+  const old = versionOf(context, rotation, rotation.fromVersion);
+  if (old?.stage !== "revoking" || old.serviceRevokedAt !== null) return;
+  const isFree = old.leaseUntil === null;
+  const now = context.now();
+  context.store.versions.update(old, { serviceRevokedAt: now, ...(isFree && { attempt: 0, dueAt: now }) });
+}
+
 function discardNew(context: EngineContext, rotation: RotationRow): void {
   const version = versionOf(context, rotation, rotation.toVersion);
   if (version?.stage === "pending") killVersion(context, version, "discarded");
@@ -222,7 +232,7 @@ function loseKey(context: EngineContext, rotation: RotationRow, problem: string 
   if (fresh && (fresh.stage === "pending" || fresh.stage === "current")) {
     const dying = killVersion(context, fresh, "lost");
     if (!context.providerOf(key.provider).revoke)
-      store.versions.update(dying, { stage: "lost", dueAt: null });
+      store.versions.update(dying, { stage: "lost", dueAt: null, sealed: null });
   } else if (rotation.intentAt !== null) {
     number = loseVersion(context, rotation);
   }

@@ -180,6 +180,8 @@ export class Engine {
       const begun: { row: RotationRow; result: Promise<StepResult> } | undefined = this.#beginStep(row);
       if (!begun) return;
       row = this.#commitRotation(begun.row, await begun.result);
+      // What the commit made due for other rows starts now, and has the alarm should this instance die.
+      this.pump();
       this.wake();
     }
   }

@@ -16,6 +16,8 @@ export interface RetirementPosition {
 export type RetirementOutcome =
   /** `byService`: the service has ended the old value by itself, so only its confirmation is left. */
   | { kind: "grace-ended"; byService: boolean }
+  /** The deadline has come by this clock alone. */
+  | { kind: "time-unproven" }
   /** The service took it, or said that it was gone already. */
   | { kind: "revoked" }
   | { kind: "revoke-failed"; retryAfterMs?: number }
@@ -28,6 +30,8 @@ export interface RetirementTransition {
   next: RetirementPosition;
   effects: ("bury" | "announce-stuck")[];
 }
+
+const TIME_ASKED_AGAIN_MS = 60_000;
 
 /** Tests that may still see the old value alive, as services take a moment to forget, before it is revoked again. */
 const TESTS_BEFORE_REVOKING_AGAIN = 3;
@@ -52,9 +56,13 @@ export function retire(
     const serviceRevokedAt = outcome.byService ? now : null;
     return { next: { stage: "revoking", serviceRevokedAt, attempt: 0, dueAt: now }, effects: [] };
   }
+  if (at.stage === "previous" && outcome.kind === "time-unproven") {
+    return { next: { ...at, dueAt: now + TIME_ASKED_AGAIN_MS }, effects: [] };
+  }
   if (at.stage !== "revoking") return { next: at, effects: [] };
   switch (outcome.kind) {
     case "grace-ended":
+    case "time-unproven":
       return { next: at, effects: [] };
     case "revoked":
       return { next: { ...at, serviceRevokedAt: now, attempt: 0, dueAt: now }, effects: [] };

@@ -34,6 +34,11 @@ export class EventTable {
     )[0];
   }
 
+  /** The entry with a sequence number. */
+  at(seq: number): { hash: Uint8Array } | undefined {
+    return this.#sql.all<{ hash: Uint8Array }>("SELECT hash FROM event WHERE seq = ?", seq)[0];
+  }
+
   /** Time of the newest event, or 0: the highest time on record. */
   lastAt(): number {
     return this.#sql.all<{ at: number }>("SELECT at FROM event ORDER BY seq DESC LIMIT 1")[0]?.at ?? 0;

@@ -2,6 +2,7 @@
  * The keyring's schema. Append only: a migration that has shipped is never edited.
  * docs/storage.md says what each table and column holds and for how long.
  */
+import { applyMigrations, isMigrated } from "./migrate.ts";
 import type { Sql } from "./sql.ts";
 
 const MIGRATIONS: readonly string[] = [
@@ -209,21 +210,9 @@ const MIGRATIONS: readonly string[] = [
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */
-export function isMade(sql: Sql): boolean {
-  return sql.all("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schemaVersion'").length > 0;
-}
+export const isMade = isMigrated;
 
-/** Brings the schema up to date, in one transaction. Safe to run at any time. */
+/** Brings a keyring's schema up to date. */
 export function migrate(sql: Sql): void {
-  sql.transaction(() => {
-    sql.all("CREATE TABLE IF NOT EXISTS schemaVersion (version INTEGER NOT NULL) STRICT");
-    const [row] = sql.all<{ version: number }>("SELECT version FROM schemaVersion");
-    const applied = row?.version ?? 0;
-    if (applied === MIGRATIONS.length) return;
-    for (const statements of MIGRATIONS.slice(applied)) sql.all(statements);
-    sql.all(
-      row ? "UPDATE schemaVersion SET version = ?" : "INSERT INTO schemaVersion VALUES (?)",
-      MIGRATIONS.length,
-    );
-  });
+  applyMigrations(sql, MIGRATIONS);
 }

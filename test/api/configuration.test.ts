@@ -75,9 +75,12 @@ describe("a keyring", () => {
 
   /** Opens a keyring's object as if the Worker had been deployed with other master keys. */
   function openWith<T>(ring: TestKeyring, masterKeys: string, use: (keyring: Keyring) => T): Promise<T> {
-    return runInDurableObject(objectOf(ring), (_, state) =>
-      use(new Keyring(state, { ...env, MASTER_KEYS: masterKeys })),
-    );
+    return runInDurableObject(objectOf(ring), async (_, state) => {
+      const keyring = new Keyring(state, { ...env, MASTER_KEYS: masterKeys });
+      // What its constructor waits for, the platform would have it wait for.
+      await state.blockConcurrencyWhile(async () => undefined);
+      return use(keyring);
+    });
   }
 
   it("still opens when a new master key is put before the one that wraps it", async () => {

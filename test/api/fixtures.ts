@@ -4,6 +4,7 @@ import { env } from "cloudflare:workers";
 import { expect, vi } from "vitest";
 import type { FailureCode, FieldError } from "../../src/errors/catalogue.ts";
 import type { Scope } from "../../src/keyring/scopes.ts";
+import { registryOf } from "../../src/registry/stub.ts";
 import { LANES } from "../../src/store/due.ts";
 import { durableObjectSql } from "../../src/store/sql.ts";
 import { Store } from "../../src/store/store.ts";
@@ -55,9 +56,10 @@ export interface Furnished extends TestKeyring {
   destination: string;
 }
 
-/** A keyring with one of everything, at rest: destinations `store` (used) and `spare`, the key `billing`, a rotation. */
+/** A keyring with one of everything, at rest, where cron has come: destinations `store` (used) and `spare`, the key `billing`, a rotation. */
 export async function furnish(): Promise<Furnished> {
   const ring = await makeKeyring();
+  await registryOf(env).beginSweep(Date.now());
   const store = await ring.call<{ id: string }>("POST", "/v1/destinations", {
     body: { name: "store", type: "kv" },
   });

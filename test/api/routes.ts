@@ -1,6 +1,6 @@
 /** Every route with what it needs: tests loop over this table, and one compares it with the contract. */
 import type { Scope } from "../../src/keyring/scopes.ts";
-import type { TestKeyring } from "../support/api.ts";
+import { ROOT, request, type TestKeyring } from "../support/api.ts";
 import { makeLostKey } from "./fixtures.ts";
 
 export interface Route {
@@ -28,6 +28,15 @@ export const ROUTES: readonly Route[] = [
     body: { name: `made-${crypto.randomUUID().slice(0, 8)}` },
   },
   { method: "GET", pattern: "/v1/keyrings", path: "/v1/keyrings", scopes: "root", status: 200 },
+  {
+    method: "POST",
+    pattern: "/v1/keyrings/{name}/reconcile",
+    path: "/v1/keyrings/default/reconcile",
+    scopes: "root",
+    status: 200,
+    // The first authenticated call makes it.
+    prepare: () => request(ROOT, "GET", "/v1/keys"),
+  },
   {
     method: "POST",
     pattern: "/v1/keys",

@@ -10,7 +10,7 @@ import { describe, expect, it } from "vitest";
 import { keyringOf } from "../../src/keyring/stub.ts";
 import { setTime } from "../support/clock.ts";
 import { eventually } from "../support/eventually.ts";
-import { alarmAt, inside, quiet, runUntil, stubOf } from "../support/inside.ts";
+import { alarmAt, inside, quiet, runUntil, startAlarm, stubOf } from "../support/inside.ts";
 import { makeScene } from "../support/scene.ts";
 
 const HOUR = 3_600_000;
@@ -120,7 +120,7 @@ describe("the alarm", () => {
     await scene.startKey({ name: "other", destinations: ["silent"] });
     await eventually(() => expect(silent.pings).toHaveLength(1));
     setTime(Date.parse((await scene.read()).versions[0]?.graceEndsAt ?? ""));
-    await runDurableObjectAlarm(stubOf(scene));
+    await startAlarm(scene);
     await eventually(async () => expect(await scene.stages()).toEqual(["revoked", "current"]));
     release();
     await quiet(scene);

@@ -1,8 +1,8 @@
 /** Revoking one version or a whole key, at rest and during a live rotation. */
 import { describe, expect, it } from "vitest";
-import { quiet, ring, runUntil } from "../support/inside.ts";
+import { quiet, runUntil } from "../support/inside.ts";
 import { reach } from "../support/moments.ts";
-import { makeScene, type Scene } from "../support/scene.ts";
+import { cron, makeScene, type Scene } from "../support/scene.ts";
 
 const HOUR = 3_600_000;
 
@@ -136,9 +136,9 @@ describe("revoking another version", () => {
     const scene = await makeScene();
     await scene.webhook("hook");
     await scene.key({ destinations: ["hook"], policy: { grace: "0" } });
+    await cron();
     await scene.rotate();
     await quiet(scene);
-    await ring(scene);
     const call = (version: number) =>
       scene.keyring.call("POST", "/v1/keys/billing/revoke", { body: { reason: "test", version } });
     expect(await call(1)).toMatchObject({ status: 409, body: { code: "version-dead" } });

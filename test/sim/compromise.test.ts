@@ -60,6 +60,7 @@ describe("a leaked current version", () => {
         "KEYS PUT",
         "one.acme.dev ping",
         "one.acme.dev key.version.ready",
+        "registry anchor",
         "revoke",
         "test",
       ].toSorted(),
@@ -153,7 +154,7 @@ describe("a leaked current version", () => {
     expect(leak(run, 1)).toEqual({ action: "revoked", rotationId: null });
     await simulator.runFor(DAY_MS);
     expect(stages(run)).toEqual(["revoked: compromised"]);
-    expect(simulator.calls).toEqual(["revoke", "test"]);
+    expect(simulator.calls).toEqual(["revoke", "test", "registry anchor"]);
     expect(simulator.store.keys.get("key_scripted")?.state).toBe("revoked");
   });
 
@@ -359,7 +360,7 @@ describe("a leak of a version on its way out", () => {
     expect(leak(run, 1)).toEqual({ action: "revoked", rotationId: null });
     await simulator.runFor(SECOND_MS);
     expect(stages(run)).toEqual(["revoked: compromised", "current"]);
-    expect(simulator.calls).toEqual(["revoke", "test"]);
+    expect(simulator.calls).toEqual(["revoke", "test", "registry anchor"]);
   });
 
   it("has a revocation that waits tried now", async () => {

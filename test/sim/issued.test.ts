@@ -10,6 +10,7 @@ import type { EngineContext } from "../../src/rotation/context.ts";
 import {
   atRest,
   chainHolds,
+  deadAreAnchored,
   heldBy,
   oneOfEach,
   queueAgrees,
@@ -38,6 +39,7 @@ function open(plan: Plan): Run {
       ...retiredOnlyWhenReplaced(sim, world),
       ...oneOfEach(sim),
       ...queueAgrees(sim),
+      ...deadAreAnchored(sim),
     ],
   });
   simulator.act((context) => {
@@ -104,13 +106,14 @@ describe("a rotation of an issued key", () => {
     const run = open(() => undefined);
     await runRotation(run);
     expectKept(run);
-    const calls = run.simulator.calls.slice(-5);
+    const calls = run.simulator.calls.slice(-7);
     expect(calls.slice(0, 2)).toEqual(["KEYS GET", "one.acme.dev ping"]);
-    expect(calls.slice(2).sort()).toEqual([
+    expect(calls.slice(2, 5).sort()).toEqual([
       "KEYS PUT",
       "one.acme.dev key.version.ready",
       "two.acme.dev key.version.ready",
     ]);
+    expect(calls.slice(5)).toEqual(["registry time", "registry anchor"]);
   });
 
   it.each(FAULTS)("survives %s at each call", async (fault) => {
@@ -124,7 +127,7 @@ describe("a rotation of an issued key", () => {
   });
 
   it.each(FAULTS)("survives %s at each call when every alarm runs twice", async (fault) => {
-    for (let at = 0; at < 11; at++) {
+    for (let at = 0; at < 13; at++) {
       const run = open(failAt(at, fault));
       run.simulator.doubleAlarms = true;
       await runRotation(run);

@@ -61,3 +61,21 @@ describe("the clock", () => {
     expect(now()).toBe(9_000);
   });
 });
+
+describe("a clock that leaps forward during a grace", () => {
+  it("ends it only when cron's own time has come to its end", async () => {
+    const run: Run = open({ overlap: "ours", find: true }, () => undefined);
+    await run.simulator.runFor(DAY_MS);
+    run.simulator.act(rotate);
+    await run.simulator.runFor(60_000);
+    const [old] = run.simulator.store.versions.ofKey("key_scripted");
+    const graceEndsAt = old?.graceEndsAt ?? 0;
+    run.simulator.skewMs = DAY_MS;
+    await run.simulator.runFor(graceEndsAt - run.simulator.now - 1_000);
+    expect(run.simulator.calls).not.toContain("revoke");
+    expect(run.simulator.store.versions.byNumber("key_scripted", 1)?.stage).toBe("previous");
+    await run.simulator.runFor(10 * 60_000);
+    expect(run.simulator.store.versions.byNumber("key_scripted", 1)?.stage).toBe("revoked");
+    expect(findBroken(run)).toEqual([]);
+  });
+});

@@ -85,6 +85,22 @@ export function oneOfEach(simulator: Simulator): string[] {
   });
 }
 
+/** Promise 8: whatever counts as dead is on record outside of the database, so that no restore brings it back. */
+export function deadAreAnchored(simulator: Simulator): string[] {
+  const { store } = simulator;
+  const head = store.events.head()?.seq ?? 0;
+  const gone = store.keys
+    .list({}, "", 1_000)
+    .flatMap((key) => store.versions.ofKey(key.id))
+    .filter(({ stage, confirmed }) => (stage === "revoked" || stage === "discarded") && confirmed);
+  return [
+    ...gone
+      .filter(({ id }) => !simulator.dead.has(id))
+      .map(({ number }) => `promise 8: version ${number} is called dead and nobody else knows`),
+    ...(simulator.anchor.seq > head ? ["promise 7: the anchor is ahead of the history"] : []),
+  ];
+}
+
 /** Promise 7: the chain of the history verifies. */
 export function chainHolds(simulator: Simulator): string[] {
   const report = verifyChain(simulator.store.events);

@@ -67,6 +67,9 @@ const ACTIONS: Record<string, Action> = {
   clockBack: ({ simulator }) => {
     simulator.skewMs -= HOUR_MS;
   },
+  clockForward: ({ simulator }) => {
+    simulator.skewMs += DAY_MS;
+  },
   evict: ({ simulator }) => simulator.evict(),
   crash: ({ simulator }) => simulator.crash(),
   stranger: ({ service }) => void service.make(PERSON),

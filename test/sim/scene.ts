@@ -5,7 +5,14 @@ import { credentialPlace, type EngineContext } from "../../src/rotation/context.
 import { valueColumns } from "../../src/rotation/values.ts";
 import { NEW_KEY } from "../../src/store/keys.ts";
 import { isDead, NEW_VERSION } from "../../src/store/versions.ts";
-import { chainHolds, heldBy, oneOfEach, queueAgrees, retiredOnlyWhenReplaced } from "./promises.ts";
+import {
+  chainHolds,
+  deadAreAnchored,
+  heldBy,
+  oneOfEach,
+  queueAgrees,
+  retiredOnlyWhenReplaced,
+} from "./promises.ts";
 import { type Abilities, Service } from "./service.ts";
 import { type Plan, Simulator } from "./simulator.ts";
 import { World } from "./world.ts";
@@ -65,6 +72,7 @@ export function open(abilities: Abilities, plan: Plan, seed = 1, others: readonl
         : [...holdsAccepted(sim, world, service), ...retiredOnlyWhenReplaced(sim, world)]),
       ...oneOfEach(sim),
       ...queueAgrees(sim),
+      ...deadAreAnchored(sim),
     ],
   });
   for (const one of [service, ...others]) one.attach(simulator);

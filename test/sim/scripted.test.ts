@@ -9,7 +9,7 @@ import type { EngineContext } from "../../src/rotation/context.ts";
 import { cancelRotation, retryRotation } from "../../src/rotation/interventions.ts";
 import type { OnCompromise } from "../../src/store/keys.ts";
 import type { Stage } from "../../src/store/versions.ts";
-import { findBroken, HOUR_MS, KINDS, open, ROOT, type Run, rotate, runRotation } from "./scene.ts";
+import { DAY_MS, findBroken, HOUR_MS, KINDS, open, ROOT, type Run, rotate, runRotation } from "./scene.ts";
 import { FAULTS, type Fault, type Plan } from "./simulator.ts";
 
 function failAt(at: number, fault: Fault): Plan {
@@ -110,19 +110,20 @@ describe.each(Object.entries(KINDS))("a key of a service with overlap %s", (_, a
     },
   );
 
-  it("keeps its promises when the clock is set back an hour at each call", async () => {
+  it.each([
+    ["set back an hour", -HOUR_MS],
+    ["set forward a day", DAY_MS],
+  ])("keeps its promises when the clock is %s at each call", async (_, skewMs) => {
     const calm = open(abilities, () => undefined);
     await runRotation(calm);
     const broken: string[] = [];
     for (let at = 0; at < calm.simulator.calls.length; at++) {
       const run: Run = open(abilities, (index) => {
-        if (index === at) run.simulator.skewMs = -HOUR_MS;
+        if (index === at) run.simulator.skewMs = skewMs;
         return undefined;
       });
       await runRotation(run);
-      broken.push(
-        ...findBroken(run).map((text) => `clock back at ${at} (${calm.simulator.calls[at]}): ${text}`),
-      );
+      broken.push(...findBroken(run).map((text) => `clock at ${at} (${calm.simulator.calls[at]}): ${text}`));
     }
     expect(broken).toEqual([]);
   });

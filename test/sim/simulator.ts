@@ -86,6 +86,10 @@ export class Simulator {
   readonly bugs: unknown[] = [];
   /** The store for the test's own eyes. */
   readonly store: Store;
+  /** How far the history had come when the registry last heard of it. */
+  anchor: { seq: number; hash: Uint8Array } = { seq: 0, hash: new Uint8Array() };
+  /** Ids of the versions that the registry knows to be dead. */
+  readonly dead = new Set<string>();
   /** Runs every alarm twice, one right after the other. */
   doubleAlarms = false;
   readonly #sql: Sql;
@@ -95,6 +99,7 @@ export class Simulator {
   #order = 0;
   #alarmAt: number | null = null;
   #nextCronAt: number;
+  readonly #startedAt = this.now;
   #random: number;
   #inspecting = false;
   #instance: Instance;
@@ -304,6 +309,18 @@ export class Simulator {
       identity,
       vault: new Vault(identity.code, this.#dataKey, this.random),
       outbound: this.#options.outbound(this),
+      witness: {
+        anchor: (head, dead) =>
+          this.#ask("registry anchor", () => {
+            if (head.seq > this.anchor.seq) this.anchor = head;
+            for (const id of dead) this.dead.add(id);
+          }),
+        lastCronAt: () =>
+          this.#ask("registry time", () => {
+            const passed = Math.floor((this.now - this.#startedAt) / CRON_MS);
+            return passed > 0 ? this.#startedAt + passed * CRON_MS : null;
+          }),
+      },
       random: this.random,
       providerOf: (name) => {
         const provider = this.#options.providers?.[name] ?? (PROVIDERS as Record<string, Provider>)[name];
@@ -324,6 +341,13 @@ export class Simulator {
       },
     });
     return instance;
+  }
+
+  /** One call to the registry; it fails when no answer comes. */
+  async #ask<T>(name: string, effect: () => T): Promise<T> {
+    const reply = await this.outside(name, effect);
+    if (reply.kind === "answered") return reply.value;
+    throw new Error("the registry did not answer");
   }
 
   #restart(): void {

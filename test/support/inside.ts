@@ -2,6 +2,7 @@
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import type { Keyring } from "../../src/keyring/keyring.ts";
+import { registryOf } from "../../src/registry/stub.ts";
 import { durableObjectSql } from "../../src/store/sql.ts";
 import { Store } from "../../src/store/store.ts";
 import { setTime } from "./clock.ts";
@@ -50,8 +51,9 @@ export async function ring(keyring: Ring): Promise<void> {
   await quiet(keyring);
 }
 
-/** Rings the keyring's alarm now and leaves what it starts under way. False when none was set. */
-export function startAlarm(keyring: Ring): Promise<boolean> {
+/** Rings the keyring's alarm now and leaves what it starts under way. False when none was set. Cron has come as time went by. */
+export async function startAlarm(keyring: Ring): Promise<boolean> {
+  await registryOf(env).beginSweep(Date.now());
   return runDurableObjectAlarm(stubOf(keyring));
 }
 

@@ -141,13 +141,11 @@ export function revokeKey(
   if (!key) return err(keyNotFound());
   if (input.version === undefined) {
     endEveryVersion(context, key, "revoked");
+    closeIfUseless(context, key.id);
   } else {
-    const refusal = revokeOne(context, key, input.version);
+    const refusal = revokeVersion(context, key, input.version);
     if (refusal) return err(refusal);
   }
-  const now = store.keys.get(key.id) ?? key;
-  const wasOfUse = now.state === "active" || now.state === "pending";
-  if (wasOfUse && !isOfUse(context, key.id)) store.keys.update(now, { state: "revoked" });
   record(context, {
     type: "key.updated",
     actor: caller.id,
@@ -233,6 +231,21 @@ function endEveryVersion(context: EngineContext, key: KeyRow, reason: "revoked" 
     store.deliveries.update(delivery, { state: "superseded", dueAt: null, claim: delivery.claim + 1 });
   }
   return store.versions.alive(key.id).length;
+}
+
+/** A key that nothing of it is of use any more is revoked. */
+function closeIfUseless(context: EngineContext, keyId: string): void {
+  const { store } = context;
+  const key = store.keys.get(keyId);
+  const wasOfUse = key?.state === "active" || key?.state === "pending";
+  if (key && wasOfUse && !isOfUse(context, keyId)) store.keys.update(key, { state: "revoked" });
+}
+
+/** Revokes one version now. Returns why that cannot be done, or undefined. */
+export function revokeVersion(context: EngineContext, key: KeyRow, number: number): Failure | undefined {
+  const refusal = revokeOne(context, key, number);
+  if (!refusal) closeIfUseless(context, key.id);
+  return refusal;
 }
 
 function revokeOne(context: EngineContext, key: KeyRow, number: number): Failure | undefined {

@@ -1,9 +1,15 @@
-/** The last steps of an old version: revoke it at the service, then see that the service refuses it or no longer lists it. */
+/**
+ * The last steps of an old version: revoke it at the service, see that the service refuses it or no longer lists it, and have a witness
+ * keep that it is dead before anybody hears so.
+ */
 import type { Provider, ProviderContext } from "../../providers/provider.ts";
 import type { VersionRow } from "../../store/versions.ts";
 import { credentialOf, type EngineContext, providerContext } from "../context.ts";
 import { mayRevoke } from "../policy.ts";
 import { mustRevoke, type RetirementOutcome } from "../retirement.ts";
+
+/** Cron comes every few minutes; a clock this far ahead of the last one is not believed. */
+const CLOCK_SLACK_MS = 3_600_000;
 
 /** Does what the version's place asks for. Undefined when there is nothing to do yet. */
 export async function retireVersion(
@@ -14,9 +20,11 @@ export async function retireVersion(
   if (!key) return undefined;
   const provider = context.providerOf(key.provider);
   if (version.stage === "previous") {
-    return mayRevoke(version, context.now())
+    if (!mayRevoke(version, context.now())) return undefined;
+    const isLate = await isTimeProven(context, version.graceEndsAt ?? 0);
+    return isLate
       ? { kind: "grace-ended", byService: provider.overlap === "provider" }
-      : undefined;
+      : { kind: "time-unproven" };
   }
   const asks = providerContext(context, key, version);
   if (mustRevoke(version) && provider.revoke) {
@@ -27,7 +35,40 @@ export async function retireVersion(
   const seen = await confirmDead(context, provider, asks, version);
   // What cannot be revoked by a call may still die by other means; until then only a person can end it.
   const waits = version.serviceRevokedAt === null && (seen.kind !== "seen-dead" || !seen.confirmed);
-  return waits ? { kind: "revoke-failed" } : seen;
+  if (waits) return { kind: "revoke-failed" };
+  if (seen.kind === "seen-dead" && !(await isAnchored(context, [version]))) return { kind: "unclear" };
+  return seen;
+}
+
+/**
+ * Whether a deadline has really passed. A clock that leapt forward would end graces too early; cron's own times tell: one near to what
+ * this clock says proves it right, one after the deadline proves enough. Without any, nothing is proven.
+ */
+async function isTimeProven({ witness, now }: EngineContext, deadlineAt: number): Promise<boolean> {
+  try {
+    const known = await witness.lastCronAt();
+    return known !== null && (known >= deadlineAt || now() - known <= CLOCK_SLACK_MS);
+  } catch {
+    return false;
+  }
+}
+
+/** Has the witness keep that versions are dead, and how far the history has come. False when it did not answer. */
+export async function isAnchored(
+  { store, witness }: EngineContext,
+  versions: readonly VersionRow[],
+): Promise<boolean> {
+  const head = store.events.head();
+  if (!head) return true;
+  try {
+    await witness.anchor(
+      head,
+      versions.map(({ id }) => id),
+    );
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function confirmDead(

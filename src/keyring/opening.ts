@@ -1,0 +1,43 @@
+/** From a keyring's database to everything that works on it. */
+import { unwrapDataKey } from "../crypto/master-keys.ts";
+import { secureRandom } from "../crypto/random.ts";
+import { Vault } from "../crypto/vault.ts";
+import { readConfig } from "../env.ts";
+import type { Failure } from "../errors/catalogue.ts";
+import { createOutbound } from "../outbound/port.ts";
+import type { Transport } from "../outbound/transport.ts";
+import { providerOf } from "../providers/registry.ts";
+import { err, ok, type Result } from "../result.ts";
+import { createClock } from "../rotation/clock.ts";
+import type { EngineContext } from "../rotation/context.ts";
+import { isMade } from "../store/migrations.ts";
+import type { Sql } from "../store/sql.ts";
+import { Store } from "../store/store.ts";
+import { createWitness } from "./witness.ts";
+
+/** Opens a keyring that was made. Fails when it was not, or when the deployment lacks what it was sealed with. */
+export function openContext(sql: Sql, env: Env, transport: Transport): Result<EngineContext, Failure> {
+  if (!isMade(sql)) return err({ code: "keyring-unknown" });
+  const config = readConfig(env);
+  if (!config.ok) return err({ code: "not-configured", detail: config.error.join("; ") });
+  const store = new Store(sql);
+  const identity = store.settings.identity();
+  const wrapped = store.settings.wrappedDataKey();
+  if (!identity || !wrapped) throw new Error("a keyring without identity");
+  const dataKey = unwrapDataKey(config.value.masterKeys, identity.code, wrapped);
+  if (!dataKey) {
+    const detail = `MASTER_KEYS no longer holds "${wrapped.masterKeyId}", which this keyring was sealed with; add it back`;
+    return err({ code: "not-configured", detail });
+  }
+  const now = createClock(() => Date.now(), store.events.lastAt());
+  return ok({
+    store,
+    identity,
+    vault: new Vault(identity.code, dataKey, secureRandom),
+    outbound: createOutbound({ allowlist: config.value.privateAllowlist, transport, now }),
+    witness: createWitness(env, identity.code),
+    random: secureRandom,
+    providerOf,
+    now,
+  });
+}
