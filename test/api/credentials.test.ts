@@ -4,6 +4,7 @@ import type { FailureCode } from "../../src/errors/catalogue.ts";
 import { formatToken, newCode, newPublicId, parseToken } from "../../src/issuer/token.ts";
 import { SCOPES } from "../../src/keyring/scopes.ts";
 import { request } from "../support/api.ts";
+import { eventually } from "../support/eventually.ts";
 import { expectProblem, type Furnished, furnish, makeAccessKey, makeKey, snapshot } from "./fixtures.ts";
 import { ROUTES, titleOf } from "./routes.ts";
 
@@ -128,6 +129,10 @@ const BAD: BadCredential[] = [
       const body = { grace: "0", reveal: "inline" };
       const rotated = await ring.call("POST", `/v1/keys/${name}/rotate?wait=10s`, { body });
       expect(rotated.status).toBe(200);
+      await eventually(async () => {
+        const { body: key } = await ring.call<{ versions: { stage: string }[] }>("GET", `/v1/keys/${name}`);
+        expect(key.versions[0]?.stage).toBe("revoked");
+      });
       return bearer(secret);
     },
   },

@@ -1,0 +1,329 @@
+/**
+ * What every method of a keyring's object goes through: the keyring opened and compared with its anchor, the caller authenticated,
+ * one transaction, and the one alarm set again. Which methods there are is in keyring.ts.
+ */
+import { wrapDataKey } from "../crypto/master-keys.ts";
+import { secureRandom } from "../crypto/random.ts";
+import { readConfig } from "../env.ts";
+import type { Failure } from "../errors/catalogue.ts";
+import type { DeadVersion } from "../registry/registry.ts";
+import { registryOf } from "../registry/stub.ts";
+import { err, ok, type Result } from "../result.ts";
+import { type EngineContext, record } from "../rotation/context.ts";
+import { Engine } from "../rotation/engine.ts";
+import { isAnchored } from "../rotation/steps/retire.ts";
+import { EventTable } from "../store/events.ts";
+import { isMade, migrate } from "../store/migrations.ts";
+import type { KeyringIdentity } from "../store/settings.ts";
+import { durableObjectSql, type Sql } from "../store/sql.ts";
+import { Store } from "../store/store.ts";
+import { authenticate, type Caller, type Credential } from "./caller.ts";
+import { HistoryGuard } from "./history-guard.ts";
+import { type Earlier, type Repeatable, recall, remember } from "./idempotency.ts";
+import { openContext } from "./opening.ts";
+import * as history from "./operations/history.ts";
+import type { Scope } from "./scopes.ts";
+import type { KeyView } from "./views.ts";
+
+/** What comes with every request. */
+export interface Call {
+  credential: Credential;
+  /** Method and path pattern, for the event that every use of a root token is. */
+  route: string;
+  idempotency?: Repeatable | undefined;
+}
+
+export type Answer<T> = Result<T, Failure>;
+
+export interface Open {
+  context: EngineContext;
+  engine: Engine;
+}
+
+/** What reconciling did: entries of the history that are gone, and versions that were revoked again. */
+export interface Reconciled {
+  lostEvents: number;
+  revoked: number;
+}
+
+/** What a visit of the sweep found. */
+export interface Visited {
+  /** Milliseconds since the epoch. */
+  nextStartAt: number | null;
+  started: number;
+  /** Some are due already. */
+  more: boolean;
+}
+
+/** Scheduled rotations that one visit of the sweep starts; the rest follow at the next. */
+const STARTS_PER_VISIT = 200;
+/** Dead versions asked for at once, when a history is reconciled. */
+const DEAD_PAGE = 1_000;
+/** How long after a bug the alarm looks again. */
+const ALARM_AFTER_BUG_MS = 60_000;
+
+export class Host {
+  readonly #ctx: DurableObjectState;
+  readonly #env: Env;
+  readonly #sql: Sql;
+  readonly #guard: HistoryGuard;
+  #open: Open | undefined;
+  /** When the alarm is set for, as far as this instance knows. */
+  #alarmAt: number | null = null;
+  /** The earliest scheduled start that the registry was told of. */
+  #reportedStartAt: number | null | undefined;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    this.#ctx = ctx;
+    this.#env = env;
+    this.#sql = durableObjectSql(ctx.storage);
+    this.#guard = new HistoryGuard(() => {
+      const { code = "" } = new Store(this.#sql).settings.identity() ?? {};
+      return registryOf(env).anchorOf(code);
+    });
+    if (!isMade(this.#sql)) return;
+    migrate(this.#sql);
+    ctx.blockConcurrencyWhile(() => this.#compare());
+  }
+
+  /** See `Keyring.make`. */
+  make(identity: KeyringIdentity): Answer<null> {
+    if (isMade(this.#sql)) return ok(null);
+    const config = readConfig(this.#env);
+    if (!config.ok) return err({ code: "not-configured", detail: config.error.join("; ") });
+    this.#ctx.storage.transactionSync(() => {
+      migrate(this.#sql);
+      const store = new Store(this.#sql);
+      store.settings.setIdentity(identity);
+      store.settings.setWrappedDataKey(
+        wrapDataKey(config.value.masterKeys, identity.code, secureRandom(32), secureRandom),
+      );
+    });
+    this.#guard.accept();
+    const open = this.opened();
+    if (!open.ok) return open;
+    const { context } = open.value;
+    context.store.transaction(() =>
+      record(context, { type: "keyring.created", actor: "root", data: { ...identity } }),
+    );
+    return ok(null);
+  }
+
+  /** Answers from the database as it is. Root may look at a keyring that is closed. */
+  read<T>(call: Call, scope: Scope, body: (open: Open, caller: Caller) => Answer<T>): Answer<T> {
+    const open = this.opened();
+    if (!open.ok) return open;
+    const { context } = open.value;
+    // An access key might be one that was revoked.
+    const refusal = call.credential.kind === "root" ? undefined : this.refusal();
+    if (refusal) return refusal;
+    const caller = authenticate(context, call.credential, scope);
+    if (!caller.ok) return caller;
+    if (caller.value.id === "root") this.#recordRoot(context, call);
+    return body(open.value, caller.value);
+  }
+
+  /**
+   * One change in one transaction. With an Idempotency-Key the same request is answered by `replay` from what `keep` kept.
+   */
+  write<T>(
+    call: Call,
+    scope: Scope,
+    body: (open: Open, caller: Caller) => Answer<T>,
+    keep?: (made: T) => { resource: string; secret?: string },
+    replay?: (open: Open, earlier: Earlier, caller: Caller) => Answer<T>,
+  ): Answer<T> {
+    const open = this.opened();
+    if (!open.ok) return open;
+    const { context, engine } = open.value;
+    const refusal = this.refusal();
+    if (refusal) return refusal;
+    const caller = authenticate(context, call.credential, scope);
+    if (!caller.ok) return caller;
+    if (caller.value.id === "root") this.#recordRoot(context, call);
+    const { idempotency } = call;
+    if (idempotency && replay) {
+      const earlier = recall(context, caller.value, idempotency);
+      if (!earlier.ok) return earlier;
+      if (earlier.value) return replay(open.value, earlier.value, caller.value);
+    }
+    const result = rollBackOnFailure(context.store, () => {
+      const made = body(open.value, caller.value);
+      if (made.ok && idempotency && keep) {
+        const { resource, secret } = keep(made.value);
+        remember(context, caller.value, idempotency, resource, secret);
+      }
+      return made;
+    });
+    if (result.ok) {
+      engine.pump();
+      engine.wake();
+    }
+    return result;
+  }
+
+  #recordRoot(context: EngineContext, { route }: Pick<Call, "route">): void {
+    context.store.transaction(() => record(context, { type: "root.used", actor: "root", data: { route } }));
+  }
+
+  /** Compares the history with its anchor, and says so when it is behind. */
+  async #compare(): Promise<void> {
+    await this.#guard.compare(new EventTable(this.#sql));
+    const { state } = this.#guard;
+    const open = state.kind === "behind" ? this.opened() : undefined;
+    if (state.kind === "behind" && open?.ok) history.reportBehind(open.value.context, state.anchor.seq);
+  }
+
+  /** Refuses what depends on the history, or undefined. While that could not be compared, it is tried again. */
+  refusal(): { ok: false; error: Failure } | undefined {
+    const error = this.#guard.refusal();
+    if (!error) return undefined;
+    if (this.#guard.state.kind === "unknown") this.#ctx.waitUntil(this.#compare());
+    return { ok: false, error };
+  }
+
+  /**
+   * The witness hears of the versions that a call ended before the caller does. When it does not answer, they are `revoking` until it
+   * does: the engine goes on.
+   */
+  async anchorEnded(ended: Answer<KeyView>): Promise<void> {
+    if (!ended.ok || !this.#open) return;
+    const { context } = this.#open;
+    const versions = context.store.versions.alive(ended.value.id).filter(({ stage }) => stage === "revoking");
+    await isAnchored(context, versions);
+  }
+
+  /** Tells the registry when a scheduled start came nearer, which may be at the end of a rotation just as well as in a call. */
+  #reportStart({ store, identity }: EngineContext): void {
+    const at = store.due.earliestStartAt();
+    const known = this.#reportedStartAt;
+    if (at === null || (known !== undefined && known !== null && known <= at)) return;
+    this.#reportedStartAt = at;
+    this.#ctx.waitUntil(
+      registryOf(this.#env)
+        .noteStart(identity.code, at)
+        .catch((error: unknown) => {
+          this.#reportedStartAt = undefined;
+          logBug(error);
+        }),
+    );
+  }
+
+  /** Everything that works on the database. Fails when the keyring was never made or cannot be opened. */
+  opened(): Answer<Open> {
+    if (this.#open) return ok(this.#open);
+    const opened = openContext(this.#sql, this.#env, this.#ctx.exports.Outside);
+    if (!opened.ok) return opened;
+    const context = opened.value;
+    const engine = new Engine(context, {
+      keepAlive: (work) => this.#ctx.waitUntil(work),
+      arm: () => {
+        this.arm();
+        this.#reportStart(context);
+      },
+      onBug: logBug,
+    });
+    this.#open = { context, engine };
+    return ok(this.#open);
+  }
+
+  /** Sets the alarm to the next work that is due, unless it rings before. */
+  arm(): void {
+    const at = this.#open?.engine.nextAlarmAt() ?? null;
+    if (at !== null && (this.#alarmAt === null || at < this.#alarmAt)) this.#setAlarm(at);
+  }
+
+  #setAlarm(at: number): void {
+    this.#alarmAt = at;
+    this.#ctx.storage.setAlarm(at).catch(logBug);
+  }
+
+  /** See `Keyring.reconcile`. */
+  async reconcile(route: string): Promise<Answer<Reconciled>> {
+    const open = this.opened();
+    if (!open.ok) return open;
+    const { context, engine } = open.value;
+    if (this.#guard.state.kind === "unknown") await this.#compare();
+    this.#recordRoot(context, { route });
+    const { state } = this.#guard;
+    if (state.kind === "unknown") return this.refusal() ?? err({ code: "registry-unreachable" });
+    if (state.kind === "whole") return ok({ lostEvents: 0, revoked: 0 });
+    const registry = registryOf(this.#env);
+    const { code } = context.identity;
+    const dead: string[] = [];
+    for (let after: DeadVersion = { at: 0, versionId: "" }; ; ) {
+      const page = await registry.deadOf(code, after, DEAD_PAGE);
+      dead.push(...page.map(({ versionId }) => versionId));
+      const last = page.at(-1);
+      if (!last || page.length < DEAD_PAGE) break;
+      after = last;
+    }
+    const lostEvents = Math.max(0, state.anchor.seq - (context.store.events.head()?.seq ?? 0));
+    const revoked = history.reconcile(context, dead, state.anchor.seq);
+    const head = context.store.events.head();
+    if (head) await registry.setAnchor(code, head);
+    this.#guard.accept();
+    engine.pump();
+    return ok({ lostEvents, revoked });
+  }
+
+  /** See `Keyring.visit`. */
+  visit(): Answer<Visited> {
+    const open = this.opened();
+    if (!open.ok) return open;
+    const refusal = this.refusal();
+    if (refusal) return refusal;
+    const { context, engine } = open.value;
+    const { due } = context.store;
+    this.#alarmAt = null;
+    // What is due when this returns goes back with the answer and needs no report of its own.
+    let nextStartAt = due.earliestStartAt();
+    this.#reportedStartAt = nextStartAt;
+    let started = 0;
+    if (nextStartAt !== null && nextStartAt <= context.now()) {
+      started = engine.startDue(STARTS_PER_VISIT);
+      nextStartAt = due.earliestStartAt();
+      this.#reportedStartAt = nextStartAt;
+    } else {
+      engine.pump();
+    }
+    return ok({ nextStartAt, started, more: nextStartAt !== null && nextStartAt <= context.now() });
+  }
+
+  /** The alarm: serves what is under way. Never throws, as the platform drops an alarm that failed six times. */
+  ring(): void {
+    this.#alarmAt = null;
+    try {
+      const open = this.opened();
+      const isOpen = open.ok && !this.refusal();
+      if (isOpen) open.value.engine.pump();
+      else if (isMade(this.#sql)) this.#setAlarm(Date.now() + ALARM_AFTER_BUG_MS);
+    } catch (error) {
+      logBug(error);
+      this.#setAlarm(Date.now() + ALARM_AFTER_BUG_MS);
+    }
+  }
+}
+
+/** A failure leaves nothing behind: the transaction is rolled back before it is answered. */
+function rollBackOnFailure<T>(store: Store, body: () => Answer<T>): Answer<T> {
+  let failed: Answer<T> | undefined;
+  try {
+    return store.transaction(() => {
+      const result = body();
+      if (result.ok) return result;
+      failed = result;
+      throw new Error("rolled back");
+    });
+  } catch (error) {
+    if (failed) return failed;
+    throw error;
+  }
+}
+
+/** A bug in our own code. Only its kind and place are logged: a message might quote what it worked on. */
+function logBug(error: unknown): void {
+  const name = error instanceof Error ? error.name : typeof error;
+  const at = error instanceof Error ? (error.stack?.split("\n")[1]?.trim() ?? "") : "";
+  console.error(JSON.stringify({ level: "error", code: "internal", name, at }));
+}
