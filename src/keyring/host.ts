@@ -11,7 +11,7 @@ import { registryOf } from "../registry/stub.ts";
 import { err, ok, type Result } from "../result.ts";
 import { type EngineContext, record } from "../rotation/context.ts";
 import { Engine } from "../rotation/engine.ts";
-import { isAnchored } from "../rotation/steps/retire.ts";
+import { isAnchored } from "../rotation/witness.ts";
 import { EventTable } from "../store/events.ts";
 import { isMade, migrate } from "../store/migrations.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
@@ -195,6 +195,7 @@ export class Host {
 
   /** Tells the registry when a scheduled start came nearer, which may be at the end of a rotation just as well as in a call. */
   #reportStart({ store, identity }: EngineContext): void {
+    if (!store.due.takeStartsMoved() && this.#reportedStartAt !== undefined) return;
     const at = store.due.earliestStartAt();
     const known = this.#reportedStartAt;
     if (at === null || (known !== undefined && known !== null && known <= at)) return;
@@ -217,10 +218,11 @@ export class Host {
     const context = opened.value;
     const engine = new Engine(context, {
       keepAlive: (work) => this.#ctx.waitUntil(work),
-      arm: () => {
-        this.arm();
+      arm: (at) => {
+        this.#armAt(at);
         this.#reportStart(context);
       },
+      soon: (run) => this.#soon(run),
       onBug: logBug,
     });
     this.#open = { context, engine };
@@ -229,8 +231,26 @@ export class Host {
 
   /** Sets the alarm to the next work that is due, unless it rings before. */
   arm(): void {
-    const at = this.#open?.engine.nextAlarmAt() ?? null;
+    this.#armAt(this.#open?.engine.nextAlarmAt() ?? null);
+  }
+
+  #armAt(at: number | null): void {
     if (at !== null && (this.#alarmAt === null || at < this.#alarmAt)) this.#setAlarm(at);
+  }
+
+  #soon(run: () => void): void {
+    this.#ctx.waitUntil(
+      new Promise<void>((resolve) => {
+        setTimeout(() => {
+          try {
+            run();
+          } catch (error) {
+            logBug(error);
+          }
+          resolve();
+        }, 0);
+      }),
+    );
   }
 
   #setAlarm(at: number): void {

@@ -24,8 +24,11 @@ import { openFields } from "./values.ts";
 export interface Witness {
   /** Keeps how far the history has come and which versions are dead. */
   anchor(head: { seq: number; hash: Uint8Array }, dead: readonly string[]): Promise<void>;
-  /** The scheduled time of the newest cron, milliseconds since the epoch, or null before the first. */
-  lastCronAt(): Promise<number | null>;
+  /**
+   * The scheduled time of a recent cron, milliseconds since the epoch, or null before the first.
+   * @param isEnough whether a time that is known already will do
+   */
+  lastCronAt(isEnough: (at: number) => boolean): Promise<number | null>;
 }
 
 export interface EngineContext {
@@ -125,7 +128,12 @@ export function credentialPlace(connectionId: string, revision: number) {
   return { table: "connection", id: connectionId, revision, purpose: "credential" };
 }
 
-/** A version as its provider knows it. */
+/** A version as its provider knows it. Its value is opened when it is looked at: Rekey's own keys are tested without. */
 export function credentialOf(context: EngineContext, version: VersionRow): Credential {
-  return { fields: openFields(context, version), reference: version.reference ?? "" };
+  return {
+    reference: version.reference ?? "",
+    get fields() {
+      return openFields(context, version);
+    },
+  };
 }

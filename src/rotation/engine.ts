@@ -27,8 +27,10 @@ import { test } from "./steps/test.ts";
 export interface EngineHost {
   /** Keeps the process alive until the work is done. */
   keepAlive(work: Promise<void>): void;
-  /** Something changed in the queue: set the alarm. Called in the same turn as the commit. */
-  arm(): void;
+  /** Something changed in the queue: the alarm must ring then (milliseconds since the epoch), or not at all. */
+  arm(at: number | null): void;
+  /** Runs something in a moment, and keeps the process alive until then. Whatever fails in it is a bug. */
+  soon(run: () => void): void;
   /** A bug: a step threw. Never called for what a service did. */
   onBug(error: unknown): void;
 }
@@ -37,6 +39,7 @@ export class Engine {
   readonly #context: EngineContext;
   readonly #host: EngineHost;
   readonly #inFlight = new InFlight();
+  #isPumpDue = false;
   /** Woken whenever a rotation commits. */
   readonly #watchers = new Map<string, Set<() => void>>();
   /** Values of rotations that somebody asked to see, between mint and answer. */
@@ -76,13 +79,10 @@ export class Engine {
     return started;
   }
 
-  /** Claims and runs whatever is due, emergencies first, as far as there is room. Returns at once. */
+  /** Claims and runs whatever is due, emergencies first, as far as there is room, and has the alarm set. Returns at once. */
   pump(): void {
-    for (const lane of WORK_LANES) {
-      const at = this.#context.store.due.earliestAt(lane.lane);
-      if (at !== null && at <= this.#context.now()) this.#take(lane);
-    }
-    this.#host.arm();
+    for (const lane of WORK_LANES) this.#take(lane);
+    this.#host.arm(this.nextAlarmAt());
   }
 
   /** When the alarm should ring, or null. Overdue work that has no room yet is looked at in a second. */
@@ -141,13 +141,25 @@ export class Engine {
   }
 
   #take(lane: WorkLane): void {
-    for (;;) {
-      const { claims, more } = this.#context.store.transaction(() =>
-        claimDue(this.#context, lane, this.#inFlight),
-      );
+    const { store, now } = this.#context;
+    while (this.#inFlight.room(lane.lane) > 0) {
+      const at = store.due.earliestAt(lane.lane);
+      if (at === null || at > now()) return;
+      const { claims, more } = store.transaction(() => claimDue(this.#context, lane, this.#inFlight));
       for (const claim of claims) this.#launch(claim);
       if (!more) return;
     }
+  }
+
+  /** Pumps once for all that ends at about the same time. Until then the leases of what ended have the alarm. */
+  #pumpSoon(): void {
+    if (this.#isPumpDue) return;
+    this.#isPumpDue = true;
+    this.#host.soon(() => {
+      this.#isPumpDue = false;
+      this.pump();
+      this.wake();
+    });
   }
 
   #launch(claim: Claim): void {
@@ -156,8 +168,7 @@ export class Engine {
       .catch((error: unknown) => this.#host.onBug(error))
       .then(() => {
         this.#inFlight.remove(claim);
-        this.pump();
-        this.wake();
+        this.#pumpSoon();
       })
       .catch((error: unknown) => this.#host.onBug(error));
     this.#host.keepAlive(work);
@@ -181,7 +192,7 @@ export class Engine {
       if (!begun) return;
       row = this.#commitRotation(begun.row, await begun.result);
       // What the commit made due for other rows starts now, and has the alarm should this instance die.
-      this.pump();
+      this.#pumpSoon();
       this.wake();
     }
   }

@@ -80,7 +80,8 @@ export function transition(at: Position, outcome: Outcome, facts: Facts, now: nu
       if (outcome.kind === "overdue") return { next: { ...at, dueAt: now + DAILY_MS }, effects: [] };
       return stay(at);
     case "sweep":
-      if (outcome.kind === "orphans-found" || outcome.kind === "none-found") return end(at.ending, []);
+      if (outcome.kind === "orphans-found") return end(at.ending, []);
+      if (outcome.kind === "none-found" && outcome.settled) return end(at.ending, []);
       if (outcome.kind === "look-failed") return lookAgain(at, outcome, facts, now);
       return stay(at);
     case "done":
@@ -126,7 +127,6 @@ function doubt(
 }
 
 function settling(at: Position, outcome: Outcome, facts: Facts, now: number): Transition {
-  const settled = facts.settleAt === null || now >= facts.settleAt;
   switch (outcome.kind) {
     case "minted":
       return minting(at, outcome, facts, now);
@@ -137,7 +137,7 @@ function settling(at: Position, outcome: Outcome, facts: Facts, now: number): Tr
     case "orphans-found":
       return mintAgain(at, facts, now);
     case "none-found":
-      return settled
+      return outcome.settled
         ? mintAgain(at, facts, now)
         : { next: wait(at, facts, now, facts.settleAt ?? now), effects: [] };
     case "ambiguous":

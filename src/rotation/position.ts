@@ -28,7 +28,8 @@ export type Outcome =
   | { kind: "mint-conflict"; problem: string }
   /** Credentials of ours without a value were found; they are on their way out. */
   | { kind: "orphans-found" }
-  | { kind: "none-found" }
+  /** `settled`: whatever was begun must have shown by now. */
+  | { kind: "none-found"; settled: boolean }
   /** More than one stranger: nobody can tell which is ours. */
   | { kind: "ambiguous"; problem: string }
   /** While in doubt: what the service says of the old value. */

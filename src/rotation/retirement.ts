@@ -68,7 +68,12 @@ export function retire(
       return { next: { ...at, serviceRevokedAt: now, attempt: 0, dueAt: now }, effects: [] };
     case "seen-dead":
       return {
-        next: { ...at, stage: wasCurrent ? "revoked" : "discarded", dueAt: null },
+        next: {
+          ...at,
+          stage: wasCurrent ? "revoked" : "discarded",
+          serviceRevokedAt: at.serviceRevokedAt ?? now,
+          dueAt: null,
+        },
         effects: ["bury"],
       };
     case "still-alive":

@@ -44,6 +44,7 @@ export function laneOf(kind: DueKind, urgent = false): Lane {
 
 export class DueQueue {
   readonly #sql: Sql;
+  #startsMoved = false;
 
   constructor(sql: Sql) {
     this.#sql = sql;
@@ -63,6 +64,7 @@ export class DueQueue {
     fromLane: Lane = lane,
   ): void {
     if (from === to && lane === fromLane) return;
+    if (kind === "start") this.#startsMoved = true;
     if (from !== null && to !== null) {
       // The entry is there, so this is an update, and one whose look-up is not counted as a row read.
       this.#sql.all(
@@ -101,6 +103,13 @@ export class DueQueue {
   /** Scheduled starts that are due, earliest first. */
   startsDue(now: number, limit: number): DueEntry<"start">[] {
     return this.#due<"start">(LANES.starts, now, limit);
+  }
+
+  /** Whether scheduled starts may have moved since this was asked last. */
+  takeStartsMoved(): boolean {
+    const moved = this.#startsMoved;
+    this.#startsMoved = false;
+    return moved;
   }
 
   /** When the next entry of a lane is due, or null. */

@@ -79,3 +79,22 @@ describe("a clock that leaps forward during a grace", () => {
     expect(findBroken(run)).toEqual([]);
   });
 });
+
+describe("a clock that leaps forward while a mint is in doubt", () => {
+  it("does not make it look settled: what lands late is found", async () => {
+    let mints = 0;
+    const run: Run = open({ overlap: "ours", find: true }, (_, name) => {
+      if (name !== "mint") return undefined;
+      mints += 1;
+      return mints === 1 ? "answer-lost-lands-late" : undefined;
+    });
+    await run.simulator.runFor(DAY_MS);
+    run.simulator.act(rotate);
+    await run.simulator.runFor(1_000);
+    run.simulator.skewMs = DAY_MS;
+    await run.simulator.runFor(5 * DAY_MS);
+    expect(findBroken(run)).toEqual([]);
+    const stages = run.simulator.store.versions.ofKey("key_scripted").map(({ stage }) => stage);
+    expect(stages).toContain("discarded");
+  });
+});

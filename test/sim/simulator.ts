@@ -331,9 +331,9 @@ export class Simulator {
     };
     instance.engine = new Engine(instance.context, {
       keepAlive: () => undefined,
-      arm: () => {
+      soon: (run) => this.#ignoreDeath(run),
+      arm: (at) => {
         if (!instance.alive) return;
-        const at = instance.engine.nextAlarmAt();
         if (at !== null && (this.#alarmAt === null || at < this.#alarmAt)) this.#alarmAt = at;
       },
       onBug: (error) => {

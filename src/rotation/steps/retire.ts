@@ -7,9 +7,7 @@ import type { VersionRow } from "../../store/versions.ts";
 import { credentialOf, type EngineContext, providerContext } from "../context.ts";
 import { mayRevoke } from "../policy.ts";
 import { mustRevoke, type RetirementOutcome } from "../retirement.ts";
-
-/** Cron comes every few minutes; a clock this far ahead of the last one is not believed. */
-const CLOCK_SLACK_MS = 3_600_000;
+import { isAnchored, isTimeProven } from "../witness.ts";
 
 /** Does what the version's place asks for. Undefined when there is nothing to do yet. */
 export async function retireVersion(
@@ -30,45 +28,16 @@ export async function retireVersion(
   if (mustRevoke(version) && provider.revoke) {
     const result = await provider.revoke(asks, credentialOf(context, version));
     if (result.kind === "failed") return { kind: "revoke-failed", ...waitOf(result.retryAfterMs) };
-    if (version.serviceRevokedAt === null) return { kind: "revoked" };
+    // Between a call to the outside and its confirmation there is a commit; what is a function of ours needs none.
+    if (version.serviceRevokedAt === null && !provider.local) return { kind: "revoked" };
   }
   const seen = await confirmDead(context, provider, asks, version);
   // What cannot be revoked by a call may still die by other means; until then only a person can end it.
-  const waits = version.serviceRevokedAt === null && (seen.kind !== "seen-dead" || !seen.confirmed);
+  const waits =
+    version.serviceRevokedAt === null && !provider.local && (seen.kind !== "seen-dead" || !seen.confirmed);
   if (waits) return { kind: "revoke-failed" };
   if (seen.kind === "seen-dead" && !(await isAnchored(context, [version]))) return { kind: "unclear" };
   return seen;
-}
-
-/**
- * Whether a deadline has really passed. A clock that leapt forward would end graces too early; cron's own times tell: one near to what
- * this clock says proves it right, one after the deadline proves enough. Without any, nothing is proven.
- */
-async function isTimeProven({ witness, now }: EngineContext, deadlineAt: number): Promise<boolean> {
-  try {
-    const known = await witness.lastCronAt();
-    return known !== null && (known >= deadlineAt || now() - known <= CLOCK_SLACK_MS);
-  } catch {
-    return false;
-  }
-}
-
-/** Has the witness keep that versions are dead, and how far the history has come. False when it did not answer. */
-export async function isAnchored(
-  { store, witness }: EngineContext,
-  versions: readonly VersionRow[],
-): Promise<boolean> {
-  const head = store.events.head();
-  if (!head) return true;
-  try {
-    await witness.anchor(
-      head,
-      versions.map(({ id }) => id),
-    );
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function confirmDead(

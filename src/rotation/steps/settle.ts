@@ -7,15 +7,18 @@ import type { RotationRow } from "../../store/rotations.ts";
 import { type EngineContext, providerContext } from "../context.ts";
 import { keyOf, versionOf } from "../effects.ts";
 import { resolverOf } from "../facts.ts";
+import { isTimeProven } from "../witness.ts";
 import { fromMint, intentOf, markerOf } from "./mint.ts";
 import type { Step, StepResult } from "./step.ts";
 
 export const settle: Step = async (context, rotation) => {
+  const settled = await isSettled(context, rotation);
+  if (settled === "unproven") return CLOCK_UNPROVEN;
   const key = keyOf(context, rotation);
   const provider = context.providerOf(key.provider);
   switch (resolverOf(provider)) {
     case "find":
-      return lookForMarkers(context, rotation, provider, [markerOf(rotation, rotation.mints)]);
+      return lookForMarkers(context, rotation, provider, [markerOf(rotation, rotation.mints)], settled);
     case "repeat": {
       const old = versionOf(context, rotation, rotation.fromVersion);
       return fromMint(
@@ -26,7 +29,7 @@ export const settle: Step = async (context, rotation) => {
       );
     }
     case "list":
-      return compareLists(context, rotation, provider);
+      return compareLists(context, rotation, provider, settled);
     case "old-value":
       return testOldValue(context, rotation, provider);
     case "nobody":
@@ -35,17 +38,36 @@ export const settle: Step = async (context, rotation) => {
 };
 
 /** Before the end: looks once more for everything that this rotation may have made. */
-export const sweep: Step = (context, rotation) => {
+export const sweep: Step = async (context, rotation) => {
+  const settled = await isSettled(context, rotation);
+  if (settled === "unproven") return CLOCK_UNPROVEN;
   const provider = context.providerOf(keyOf(context, rotation).provider);
   const own = Array.from({ length: rotation.mints }, (_, index) => markerOf(rotation, index + 1));
-  return lookForMarkers(context, rotation, provider, [...(rotation.sought ?? []), ...own]);
+  return lookForMarkers(context, rotation, provider, [...(rotation.sought ?? []), ...own], settled);
 };
+
+/** Waits for cron's own time to come near, as a clock that leapt forward would believe too early that a call is over. */
+const CLOCK_UNPROVEN: StepResult = {
+  outcome: {
+    kind: "look-failed",
+    problem: "the clock is far ahead of the last cron; it is believed when cron comes",
+    retryAfterMs: 60_000,
+  },
+};
+
+/** Whether a call to mint that was begun must be over, and what it made must show. */
+async function isSettled(context: EngineContext, { settleAt }: RotationRow): Promise<boolean | "unproven"> {
+  if (settleAt === null) return true;
+  if (context.now() < settleAt) return false;
+  return (await isTimeProven(context, settleAt)) ? true : "unproven";
+}
 
 async function lookForMarkers(
   context: EngineContext,
   rotation: RotationRow,
   provider: Provider,
   markers: readonly string[],
+  settled: boolean,
 ): Promise<StepResult> {
   const key = keyOf(context, rotation);
   const asks = providerContext(
@@ -63,7 +85,7 @@ async function lookForMarkers(
   const orphans = unrecorded(context, key.id, found);
   return orphans.length > 0
     ? { outcome: { kind: "orphans-found" }, orphans }
-    : { outcome: { kind: "none-found" } };
+    : { outcome: { kind: "none-found", settled } };
 }
 
 /** Exactly one stranger since preflight is ours. More may be a person's: those are never touched. */
@@ -71,6 +93,7 @@ async function compareLists(
   context: EngineContext,
   rotation: RotationRow,
   provider: Provider,
+  settled: boolean,
 ): Promise<StepResult> {
   const key = keyOf(context, rotation);
   const result = await provider.list?.(
@@ -88,7 +111,7 @@ async function compareLists(
     key.id,
     result.references.filter((reference) => !before.has(reference)),
   );
-  if (strangers.length === 0) return { outcome: { kind: "none-found" } };
+  if (strangers.length === 0) return { outcome: { kind: "none-found", settled } };
   if (strangers.length === 1) return { outcome: { kind: "orphans-found" }, orphans: strangers };
   const problem = `${strangers.length} keys appeared at the service since the rotation began; one of them may be ours`;
   return { outcome: { kind: "ambiguous", problem } };
