@@ -11,7 +11,7 @@ import { newCode } from "../issuer/token.ts";
 import { err, ok, type Result } from "../result.ts";
 import { applyMigrations } from "../store/migrate.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
-import { durableObjectSql, type Sql } from "../store/sql.ts";
+import { bytesOf, durableObjectSql, type Sql } from "../store/sql.ts";
 import { REGISTRY_MIGRATIONS } from "./migrations.ts";
 
 export interface KeyringEntry extends KeyringIdentity {
@@ -230,7 +230,8 @@ export class Registry extends DurableObject<Env> {
       "SELECT anchorSeq AS seq, anchorHash AS hash FROM keyring WHERE code = ?",
       code,
     );
-    return row?.seq && row.hash ? { seq: row.seq, hash: row.hash } : null;
+    const hash = bytesOf(row?.hash);
+    return row?.seq && hash ? { seq: row.seq, hash } : null;
   }
 
   /** Dead versions of a keyring after a place in the list. */
@@ -259,7 +260,8 @@ export class Registry extends DurableObject<Env> {
       this.#sql.all("DELETE FROM idempotency WHERE key = ?", key);
       return undefined;
     }
-    if (!sameBytes(row.bodyHash, bodyHash)) return err({ code: "idempotency-mismatch" });
+    if (!sameBytes(bytesOf(row.bodyHash) ?? new Uint8Array(), bodyHash))
+      return err({ code: "idempotency-mismatch" });
     const [keyring] = this.#sql.all<KeyringRow>("SELECT * FROM keyring WHERE code = ?", row.code);
     return keyring && ok({ ...viewKeyring(keyring), isNew: false });
   }

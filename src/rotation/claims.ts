@@ -93,38 +93,56 @@ function claimKind(
 ): { claims: Claim[]; seen: number } {
   const { store } = context;
   const now = context.now();
-  const lease = { leaseUntil: now + LEASE_MS, dueAt: now + LEASE_MS };
-  /** Claims a row, unless a worker of this instance is at it: its call waits for an answer, and a second one would only queue up. */
-  const take = <Row extends Claim["row"]>(of: Claim["kind"], table: WorkTable<Row>, row: Row, more = {}) => {
-    const isHeld = inFlight.holds(of, row);
-    const patch = isHeld ? lease : { ...lease, claim: row.claim + 1, ...more };
-    const claimed = table.claim(row, patch as Partial<Row>);
-    return isHeld ? [] : [claimed];
+  const lease = now + LEASE_MS;
+  /** Claims rows. While a worker of this instance is at one, its call waits for an answer, and a second one would only queue up. */
+  const take = <Row extends Claim["row"]>(of: Claim["kind"], table: WorkTable<Row>, rows: readonly Row[]) => {
+    for (const held of rows.filter((row) => inFlight.holds(of, row))) {
+      table.update(held, { leaseUntil: lease, dueAt: lease } as Partial<Row>);
+    }
+    const free = rows.filter((row) => !inFlight.holds(of, row));
+    return table.claimAll(lane, free, lease);
   };
   switch (kind) {
     case "rotation": {
       const rows = store.rotations.due(lane, now, room);
-      const taken = rows.flatMap((row) => take(kind, store.rotations, row));
-      return { claims: taken.map((row) => ({ kind, row })), seen: rows.length };
+      const claims = take(kind, store.rotations, rows).map((row): Claim => ({ kind, row }));
+      return { claims, seen: rows.length };
     }
     case "version": {
       const rows = store.versions.due(lane, now, room);
-      const taken = rows.flatMap((row) => take(kind, store.versions, row));
-      return { claims: taken.map((row) => ({ kind, row })), seen: rows.length };
+      const claims = take(kind, store.versions, rows).map((row): Claim => ({ kind, row }));
+      return { claims, seen: rows.length };
     }
     case "delivery": {
       const rows = store.deliveries.due(lane, now, room);
-      const taken = rows.flatMap((row) => {
+      const places = new Set<string>();
+      const free = rows.filter((row) => {
         const busyUntil = inFlight.holds(kind, row) ? null : busyAtItsPlace(context, row, now);
-        if (busyUntil !== null) {
-          store.deliveries.claim(row, { dueAt: busyUntil });
-          return [];
-        }
-        const to = store.destinations.get(row.destinationId);
-        const attemptedAt = row.attemptedAt ?? (to && mayReceive(to) ? now : null);
-        return take(kind, store.deliveries, row, { attemptedAt });
+        if (busyUntil !== null) store.deliveries.update(row, { dueAt: busyUntil });
+        const place = `${row.keyId}/${row.destinationId}`;
+        const isFree = busyUntil === null && !places.has(place);
+        places.add(place);
+        return isFree;
       });
-      return { claims: taken.map((row) => ({ kind, row })), seen: rows.length };
+      const isFirst = (row: DeliveryRow) => {
+        const to = row.attemptedAt === null ? store.destinations.get(row.destinationId) : undefined;
+        return to !== undefined && mayReceive(to);
+      };
+      const first = free.filter(isFirst).map((row) =>
+        // From here on it may have landed.
+        store.deliveries.update(row, {
+          claim: row.claim + 1,
+          leaseUntil: lease,
+          dueAt: lease,
+          attemptedAt: now,
+        }),
+      );
+      const again = take(
+        kind,
+        store.deliveries,
+        free.filter((row) => !isFirst(row)),
+      );
+      return { claims: [...first, ...again].map((row) => ({ kind, row })), seen: rows.length };
     }
     case "idempotency": {
       const rows = store.idempotency.due(lane, now, room);

@@ -26,12 +26,17 @@ export function factsOf(context: EngineContext, rotation: RotationRow): Facts {
     oldEndsAt: rotation.oldEndsAt,
     mintedAt: fresh?.issuedAt ?? null,
     propagationMs: provider.propagationMs,
-    hasRequired: store.destinations.linksOfKey(keyId).some((link) => link.required),
+    // Read only by who asks: most steps need neither.
+    get hasRequired() {
+      return store.destinations.linksOfKey(keyId).some((link) => link.required);
+    },
     oldIsCurrent: old?.stage === "current",
     hasNew: fresh !== undefined,
     newIsPending: fresh?.stage === "pending",
     isPromoted: fresh?.stage === "current",
-    wasAttempted: placesAstray(context, rotation).size > 0,
+    get wasAttempted() {
+      return placesAstray(context, rotation).size > 0;
+    },
     unit: randomUnit(random),
   };
 }

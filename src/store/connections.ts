@@ -2,7 +2,8 @@
  * Tables `connection` and `connectionRevision`: the accounts at outside services, and what opens them. A revision is never changed:
  * a live rotation goes on with the one that it began with, and the row goes when nothing is pinned to it any more.
  */
-import type { Sql } from "./sql.ts";
+import type { RowCache } from "./row-cache.ts";
+import { bytesOf, type Sql } from "./sql.ts";
 import { Table } from "./table.ts";
 
 export interface ConnectionRow {
@@ -28,8 +29,8 @@ export interface ConnectionRevisionRow {
 }
 
 export class ConnectionTable extends Table<ConnectionRow> {
-  constructor(sql: Sql) {
-    super(sql, "connection", {
+  constructor(sql: Sql, cache: RowCache) {
+    super(sql, cache, "connection", {
       id: "plain",
       name: "plain",
       provider: "plain",
@@ -87,8 +88,10 @@ export class ConnectionTable extends Table<ConnectionRow> {
 
   #revisions(rest: string, ...params: (string | number)[]): ConnectionRevisionRow[] {
     type Raw = Omit<ConnectionRevisionRow, "config"> & { config: string };
-    return this.sql
-      .all<Raw>(`SELECT * FROM connectionRevision ${rest}`, ...params)
-      .map((row) => ({ ...row, config: JSON.parse(row.config) as Record<string, unknown> }));
+    return this.sql.all<Raw>(`SELECT * FROM connectionRevision ${rest}`, ...params).map((row) => ({
+      ...row,
+      config: JSON.parse(row.config) as Record<string, unknown>,
+      sealed: bytesOf(row.sealed),
+    }));
   }
 }

@@ -1,5 +1,6 @@
 /** Table `delivery`: one version going to one destination, ordered by the key's revision. */
 import type { DueQueue } from "./due.ts";
+import type { RowCache } from "./row-cache.ts";
 import type { Sql } from "./sql.ts";
 import { type CallReport, UNCLAIMED, type Urgent, WorkTable } from "./work-table.ts";
 
@@ -41,8 +42,8 @@ export const NEW_DELIVERY = {
 } satisfies Partial<DeliveryRow>;
 
 export class DeliveryTable extends WorkTable<DeliveryRow> {
-  constructor(sql: Sql, due: DueQueue) {
-    super(sql, due, "delivery", "delivery", {
+  constructor(sql: Sql, cache: RowCache, due: DueQueue) {
+    super(sql, cache, due, "delivery", "delivery", {
       id: "plain",
       keyId: "plain",
       versionId: "plain",

@@ -1,4 +1,5 @@
 /** Tables `destination` and `keyDestination`: the places that hold values, and which key goes where. */
+import type { RowCache } from "./row-cache.ts";
 import type { Sql } from "./sql.ts";
 import { Table } from "./table.ts";
 import type { CallReport } from "./work-table.ts";
@@ -35,13 +36,13 @@ export interface KeyDestinationRow {
 }
 
 export class DestinationTable extends Table<DestinationRow> {
-  constructor(sql: Sql) {
-    super(sql, "destination", {
+  constructor(sql: Sql, cache: RowCache) {
+    super(sql, cache, "destination", {
       id: "plain",
       name: "plain",
       type: "plain",
       config: "json",
-      sealed: "plain",
+      sealed: "blob",
       state: "plain",
       revision: "plain",
       provenAt: "plain",
@@ -63,7 +64,9 @@ export class DestinationTable extends Table<DestinationRow> {
   }
 
   linksOfKey(keyId: string): KeyDestinationRow[] {
-    return this.#links("WHERE keyId = ? ORDER BY destinationId", keyId);
+    return this.cache.get(linksName(keyId), () =>
+      this.#links("WHERE keyId = ? ORDER BY destinationId", keyId),
+    );
   }
 
   linksOfDestination(destinationId: string): KeyDestinationRow[] {
@@ -75,6 +78,7 @@ export class DestinationTable extends Table<DestinationRow> {
   }
 
   link(row: KeyDestinationRow): void {
+    this.cache.forget(linksName(row.keyId));
     this.sql.all(
       "INSERT INTO keyDestination (keyId, destinationId, required, mustAcknowledge, name, target) VALUES (?, ?, ?, ?, ?, ?)",
       row.keyId,
@@ -87,6 +91,7 @@ export class DestinationTable extends Table<DestinationRow> {
   }
 
   unlinkKey(keyId: string): void {
+    this.cache.forget(linksName(keyId));
     this.sql.all("DELETE FROM keyDestination WHERE keyId = ?", keyId);
   }
 
@@ -101,4 +106,8 @@ export class DestinationTable extends Table<DestinationRow> {
       mustAcknowledge: row.mustAcknowledge === 1,
     }));
   }
+}
+
+function linksName(keyId: string): string {
+  return `linksOf:${keyId}`;
 }

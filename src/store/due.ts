@@ -42,6 +42,9 @@ export function laneOf(kind: DueKind, urgent = false): Lane {
   return urgent && kind !== "start" ? LANES.emergencies : LANE_OF[kind];
 }
 
+/** A query may carry 100 parameters: two an entry, and where they go. */
+const MAX_MOVED = 49;
+
 export class DueQueue {
   readonly #sql: Sql;
   #startsMoved = false;
@@ -87,6 +90,26 @@ export class DueQueue {
       );
     } else if (to !== null) {
       this.#sql.all("INSERT INTO due (lane, at, kind, id) VALUES (?, ?, ?, ?)", lane, to, kind, id);
+    }
+  }
+
+  /** Moves the entries of many rows of a lane to one time. */
+  moveAll(
+    kind: DueKind,
+    lane: Lane,
+    rows: readonly { id: string; dueAt: number | null }[],
+    to: number,
+  ): void {
+    const moving = rows.filter(({ dueAt }) => dueAt !== null && dueAt !== to);
+    for (let from = 0; from < moving.length; from += MAX_MOVED) {
+      const some = moving.slice(from, from + MAX_MOVED);
+      const values = some.map(() => `(${lane}, ?, '${kind}', ?)`).join(", ");
+      this.#sql.all(
+        `INSERT INTO due (lane, at, kind, id) VALUES ${values}
+         ON CONFLICT (lane, at, kind, id) DO UPDATE SET at = ?`,
+        ...some.flatMap(({ id, dueAt }) => [dueAt, id]),
+        to,
+      );
     }
   }
 

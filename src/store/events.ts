@@ -1,5 +1,5 @@
 /** Table `event`: the append-only history. What is appended is decided by events/; this only stores it. */
-import type { Sql, SqlValue } from "./sql.ts";
+import { bytesOf, type Sql, type SqlValue } from "./sql.ts";
 
 export interface EventRow {
   seq: number;
@@ -29,14 +29,14 @@ export class EventTable {
   }
 
   head(): { seq: number; hash: Uint8Array } | undefined {
-    return this.#sql.all<{ seq: number; hash: Uint8Array }>(
+    return this.#read<{ seq: number; hash: Uint8Array }>(
       "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1",
     )[0];
   }
 
   /** The entry with a sequence number. */
   at(seq: number): { hash: Uint8Array } | undefined {
-    return this.#sql.all<{ hash: Uint8Array }>("SELECT hash FROM event WHERE seq = ?", seq)[0];
+    return this.#read<{ hash: Uint8Array }>("SELECT hash FROM event WHERE seq = ?", seq)[0];
   }
 
   /** Time of the newest event, or 0: the highest time on record. */
@@ -60,7 +60,7 @@ export class EventTable {
 
   /** Rows after `seq` in order, unfiltered. */
   after(seq: number, limit: number): EventRow[] {
-    return this.#sql.all<EventRow>("SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit);
+    return this.#read<EventRow>("SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit);
   }
 
   /** Rows after `seq` up to `until` in order, at most `limit` of them read; those that pass the filter come back. */
@@ -97,7 +97,7 @@ export class EventTable {
       where.push("type = ?");
       params.push(filter.type);
     }
-    const found = this.#sql.all<EventRow>(
+    const found = this.#read<EventRow>(
       `SELECT * FROM event WHERE ${where.join(" AND ")} ORDER BY seq DESC LIMIT ?`,
       ...params,
       limit + 1,
@@ -106,5 +106,11 @@ export class EventTable {
     const last = rows.at(-1);
     if (last && found.length > limit) return { rows, next: last.seq };
     return { rows, next: floor > 1 ? floor : null };
+  }
+
+  #read<Row extends { hash: Uint8Array }>(query: string, ...params: SqlValue[]): Row[] {
+    return this.#sql
+      .all<Row>(query, ...params)
+      .map((row) => ({ ...row, hash: bytesOf(row.hash) ?? new Uint8Array() }));
   }
 }

@@ -1,5 +1,6 @@
 /** Table `idempotency`: what a request made, by credential, route and Idempotency-Key. Ids only; a secret stays 60 s, sealed. */
 import type { DueQueue } from "./due.ts";
+import type { RowCache } from "./row-cache.ts";
 import type { Sql } from "./sql.ts";
 import { WorkTable } from "./work-table.ts";
 
@@ -19,12 +20,12 @@ export interface IdempotencyRow {
 }
 
 export class IdempotencyTable extends WorkTable<IdempotencyRow> {
-  constructor(sql: Sql, due: DueQueue) {
-    super(sql, due, "idempotency", "idempotency", {
+  constructor(sql: Sql, cache: RowCache, due: DueQueue) {
+    super(sql, cache, due, "idempotency", "idempotency", {
       id: "plain",
-      bodyHash: "plain",
+      bodyHash: "blob",
       resource: "plain",
-      sealed: "plain",
+      sealed: "blob",
       createdAt: "plain",
       dueAt: "plain",
     });

@@ -1,5 +1,6 @@
 /** Table `key`. Its `dueAt` is the next scheduled start, in the queue's lane for cron. */
 import type { DueQueue } from "./due.ts";
+import type { RowCache } from "./row-cache.ts";
 import type { Sql, SqlValue } from "./sql.ts";
 import { WorkTable } from "./work-table.ts";
 
@@ -68,8 +69,8 @@ export interface KeyFilter {
 }
 
 export class KeyTable extends WorkTable<KeyRow> {
-  constructor(sql: Sql, due: DueQueue) {
-    super(sql, due, "start", "key", {
+  constructor(sql: Sql, cache: RowCache, due: DueQueue) {
+    super(sql, cache, due, "start", "key", {
       id: "plain",
       name: "plain",
       provider: "plain",

@@ -1,5 +1,6 @@
 /** Table `rotation`. A partial unique index keeps it to one live rotation a key. */
 import type { DueQueue } from "./due.ts";
+import type { RowCache } from "./row-cache.ts";
 import type { Sql } from "./sql.ts";
 import { type CallReport, UNCLAIMED, type Urgent, WorkTable } from "./work-table.ts";
 
@@ -106,8 +107,8 @@ export const NEW_ROTATION = {
 } satisfies Partial<RotationRow>;
 
 export class RotationTable extends WorkTable<RotationRow> {
-  constructor(sql: Sql, due: DueQueue) {
-    super(sql, due, "rotation", "rotation", {
+  constructor(sql: Sql, cache: RowCache, due: DueQueue) {
+    super(sql, cache, due, "rotation", "rotation", {
       id: "plain",
       keyId: "plain",
       trigger: "plain",

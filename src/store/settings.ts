@@ -1,6 +1,6 @@
 /** Table `setting`: the few values that belong to the keyring as a whole. */
 import type { WrappedDataKey } from "../crypto/master-keys.ts";
-import type { Sql, SqlValue } from "./sql.ts";
+import { bytesOf, type Sql, type SqlValue } from "./sql.ts";
 
 /** What a keyring knows of itself. */
 export interface KeyringIdentity {
@@ -28,10 +28,8 @@ export class SettingTable {
 
   wrappedDataKey(): WrappedDataKey | undefined {
     const masterKeyId = this.#get("masterKeyId");
-    const wrapped = this.#get("dataKey");
-    return typeof masterKeyId === "string" && wrapped instanceof Uint8Array
-      ? { masterKeyId, wrapped }
-      : undefined;
+    const wrapped = bytesOf(this.#get("dataKey"));
+    return typeof masterKeyId === "string" && wrapped ? { masterKeyId, wrapped } : undefined;
   }
 
   setWrappedDataKey({ masterKeyId, wrapped }: WrappedDataKey): void {

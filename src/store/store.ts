@@ -7,6 +7,7 @@ import { EventTable } from "./events.ts";
 import { IdempotencyTable } from "./idempotency.ts";
 import { KeyTable } from "./keys.ts";
 import { RotationTable } from "./rotations.ts";
+import { RowCache } from "./row-cache.ts";
 import { SettingTable } from "./settings.ts";
 import type { Sql } from "./sql.ts";
 import { VersionTable } from "./versions.ts";
@@ -23,23 +24,24 @@ export class Store {
   readonly events: EventTable;
   readonly idempotency: IdempotencyTable;
   readonly #sql: Sql;
+  readonly #cache = new RowCache();
 
   constructor(sql: Sql) {
     this.#sql = sql;
     this.due = new DueQueue(sql);
     this.settings = new SettingTable(sql);
-    this.keys = new KeyTable(sql, this.due);
-    this.versions = new VersionTable(sql, this.due);
-    this.rotations = new RotationTable(sql, this.due);
-    this.deliveries = new DeliveryTable(sql, this.due);
-    this.connections = new ConnectionTable(sql);
-    this.destinations = new DestinationTable(sql);
+    this.keys = new KeyTable(sql, this.#cache, this.due);
+    this.versions = new VersionTable(sql, this.#cache, this.due);
+    this.rotations = new RotationTable(sql, this.#cache, this.due);
+    this.deliveries = new DeliveryTable(sql, this.#cache, this.due);
+    this.connections = new ConnectionTable(sql, this.#cache);
+    this.destinations = new DestinationTable(sql, this.#cache);
     this.events = new EventTable(sql);
-    this.idempotency = new IdempotencyTable(sql, this.due);
+    this.idempotency = new IdempotencyTable(sql, this.#cache, this.due);
   }
 
   /** One commit: all of `body` is stored, or, when it throws, nothing. */
   transaction<T>(body: () => T): T {
-    return this.#sql.transaction(body);
+    return this.#cache.during(() => this.#sql.transaction(body));
   }
 }

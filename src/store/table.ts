@@ -1,18 +1,22 @@
 /** One table with one text primary key: rows in and out as objects, JSON and booleans converted at the edge. */
-import type { Sql, SqlValue } from "./sql.ts";
+import type { RowCache } from "./row-cache.ts";
+import { bytesOf, type Sql, type SqlValue } from "./sql.ts";
 
-type Encoding = "plain" | "json" | "boolean";
+type Encoding = "plain" | "json" | "boolean" | "blob";
 
 export type Columns<Row> = { [Column in keyof Row & string]: Encoding };
 
 export class Table<Row extends { id: string }> {
   protected readonly sql: Sql;
+  protected readonly cache: RowCache;
   protected readonly name: string;
   readonly #columns: Columns<Row>;
   readonly #names: (keyof Row & string)[];
   readonly #converted: (keyof Row & string)[];
 
-  constructor(sql: Sql, name: string, columns: Columns<Row>) {
+  /** @param cache shared by all tables of a database */
+  constructor(sql: Sql, cache: RowCache, name: string, columns: Columns<Row>) {
+    this.cache = cache;
     this.sql = sql;
     this.name = name;
     this.#columns = columns;
@@ -21,7 +25,7 @@ export class Table<Row extends { id: string }> {
   }
 
   get(id: string): Row | undefined {
-    return this.select("WHERE id = ?", id)[0];
+    return this.cache.get(this.#nameOf(id), () => this.select("WHERE id = ?", id)[0]);
   }
 
   /** Rows by the rest of a SELECT: `WHERE … ORDER BY … LIMIT …`. */
@@ -31,6 +35,7 @@ export class Table<Row extends { id: string }> {
   }
 
   insert(row: Row): Row {
+    this.cache.forget(this.#nameOf(row.id));
     const marks = this.#names.map(() => "?").join(", ");
     this.sql.all(
       `INSERT INTO ${this.name} (${this.#names.join(", ")}) VALUES (${marks})`,
@@ -43,6 +48,7 @@ export class Table<Row extends { id: string }> {
   update(row: Row, patch: Partial<Row>): Row {
     const names = this.#names.filter((column) => column in patch && patch[column] !== row[column]);
     if (names.length === 0) return row;
+    this.cache.patch<Row>(this.#nameOf(row.id), patch);
     this.sql.all(
       `UPDATE ${this.name} SET ${names.map((column) => `${column} = ?`).join(", ")} WHERE id = ?`,
       ...names.map((column) => this.#encode(column, patch[column] as Row[keyof Row & string])),
@@ -51,19 +57,18 @@ export class Table<Row extends { id: string }> {
     return { ...row, ...patch };
   }
 
-  /** Writes the patched columns of a row that is known to be there, without looking it up: what is missing would be made. */
-  protected put(row: Row, patch: Partial<Row>): void {
-    const marks = this.#names.map(() => "?").join(", ");
-    const changed = this.#names.filter((column) => column in patch);
-    this.sql.all(
-      `INSERT INTO ${this.name} (${this.#names.join(", ")}) VALUES (${marks})
-       ON CONFLICT (id) DO UPDATE SET ${changed.map((column) => `${column} = excluded.${column}`).join(", ")}`,
-      ...this.#names.map((column) => this.#encode(column, row[column])),
-    );
+  /** The row was written past this class. */
+  protected forget(id: string): void {
+    this.cache.forget(this.#nameOf(id));
   }
 
   delete(id: string): void {
+    this.cache.forget(this.#nameOf(id));
     this.sql.all(`DELETE FROM ${this.name} WHERE id = ?`, id);
+  }
+
+  #nameOf(id: string): string {
+    return `${this.name}:${id}`;
   }
 
   #encode(column: keyof Row & string, value: Row[keyof Row & string]): SqlValue {
@@ -77,6 +82,7 @@ export class Table<Row extends { id: string }> {
     for (const column of this.#converted) {
       const value = row[column];
       if (this.#columns[column] === "boolean") row[column] = value === 1;
+      else if (this.#columns[column] === "blob") row[column] = bytesOf(value);
       else if (value !== null) row[column] = JSON.parse(value as string);
     }
     return row as Row;

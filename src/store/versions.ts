@@ -1,5 +1,6 @@
 /** Table `version`: the values of each key and where each stands. */
 import type { DueQueue } from "./due.ts";
+import type { RowCache } from "./row-cache.ts";
 import type { Sql } from "./sql.ts";
 import { type CallReport, UNCLAIMED, type Urgent, WorkTable } from "./work-table.ts";
 
@@ -59,17 +60,17 @@ export const NEW_VERSION = {
 } satisfies Partial<VersionRow>;
 
 export class VersionTable extends WorkTable<VersionRow> {
-  constructor(sql: Sql, due: DueQueue) {
-    super(sql, due, "version", "version", {
+  constructor(sql: Sql, cache: RowCache, due: DueQueue) {
+    super(sql, cache, due, "version", "version", {
       id: "plain",
       keyId: "plain",
       number: "plain",
       stage: "plain",
       rotationId: "plain",
       reference: "plain",
-      sealed: "plain",
-      digest: "plain",
-      fingerprint: "plain",
+      sealed: "blob",
+      digest: "blob",
+      fingerprint: "blob",
       hint: "plain",
       issuedAt: "plain",
       promotedAt: "plain",
@@ -88,13 +89,19 @@ export class VersionTable extends WorkTable<VersionRow> {
     });
   }
 
+  override insert(row: VersionRow): VersionRow {
+    this.cache.forget(placeOf(row.keyId, row.number));
+    return super.insert(row);
+  }
+
   /** All versions of a key, oldest first. */
   ofKey(keyId: string): VersionRow[] {
     return this.select("WHERE keyId = ? ORDER BY number", keyId);
   }
 
   byNumber(keyId: string, number: number): VersionRow | undefined {
-    return this.select("WHERE keyId = ? AND number = ?", keyId, number)[0];
+    const id = this.cache.get(placeOf(keyId, number), () => this.#idOf(keyId, number));
+    return id === undefined ? undefined : this.get(id);
   }
 
   /** The key's current version, if it has one. */
@@ -106,6 +113,11 @@ export class VersionTable extends WorkTable<VersionRow> {
     return this.select("WHERE fingerprint = ?", fingerprint);
   }
 
+  #idOf(keyId: string, number: number): string | undefined {
+    const query = "SELECT id FROM version WHERE keyId = ? AND number = ?";
+    return this.sql.all<{ id: string }>(query, keyId, number)[0]?.id;
+  }
+
   /** Versions of a key that may still work somewhere. */
   alive(keyId: string): VersionRow[] {
     return this.ofKey(keyId).filter((version) => !isDead(version));
@@ -115,4 +127,8 @@ export class VersionTable extends WorkTable<VersionRow> {
 /** True once there is nothing left to do for a version: seen dead, or lost. */
 export function isDead(version: VersionRow): boolean {
   return version.stage === "revoked" || version.stage === "discarded" || version.stage === "lost";
+}
+
+function placeOf(keyId: string, number: number): string {
+  return `versionOf:${keyId}/${number}`;
 }

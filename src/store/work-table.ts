@@ -1,7 +1,14 @@
 /** A table whose rows are work: each row's `dueAt` and its entry in the queue change together. */
 import { type DueKind, type DueQueue, type Lane, laneOf } from "./due.ts";
+import type { RowCache } from "./row-cache.ts";
 import type { Sql } from "./sql.ts";
 import { type Columns, Table } from "./table.ts";
+
+/** A query may carry 100 parameters: ids, and the lease twice. */
+const MAX_CLAIMED = 98;
+
+/** By table; the schema does not change while an isolate lives. */
+const FILLERS = new Map<string, { names: string; values: string }>();
 
 export class WorkTable<
   Row extends { id: string; dueAt: number | null; urgent?: boolean },
@@ -9,8 +16,8 @@ export class WorkTable<
   readonly #due: DueQueue;
   readonly #kind: DueKind;
 
-  constructor(sql: Sql, due: DueQueue, kind: DueKind, name: string, columns: Columns<Row>) {
-    super(sql, name, columns);
+  constructor(sql: Sql, cache: RowCache, due: DueQueue, kind: DueKind, name: string, columns: Columns<Row>) {
+    super(sql, cache, name, columns);
     this.#due = due;
     this.#kind = kind;
   }
@@ -41,13 +48,44 @@ export class WorkTable<
     return rows.map((row) => this.decode(row));
   }
 
-  /** Like `update`, for a row that was just read in this transaction: it is not read again. */
-  claim(row: Row, patch: Partial<Row>): Row {
-    const claimed = { ...row, ...patch };
-    const lane = laneOf(this.#kind, row.urgent);
-    this.#due.move(this.#kind, row.id, row.dueAt, claimed.dueAt, lane);
-    this.put(claimed, patch);
-    return claimed;
+  /**
+   * Claims rows that were just read in this transaction: each gets the next claim, the lease, and is due when that runs out. Many rows
+   * a statement, and none is read again.
+   */
+  claimAll(lane: Lane, rows: readonly Row[], lease: number): Row[] {
+    const claimable = rows as readonly (Row & Claimable)[];
+    for (let from = 0; from < rows.length; from += MAX_CLAIMED) {
+      const ids = rows.slice(from, from + MAX_CLAIMED).map(({ id }) => id);
+      // Rows with these ids are there, so this only updates them; an upsert's look-up is not counted as a row read.
+      const filler = this.#filler();
+      const values = ids.map(() => `(?${filler.values})`).join(", ");
+      this.sql.all(
+        `INSERT INTO ${this.name} (id${filler.names}) VALUES ${values}
+         ON CONFLICT (id) DO UPDATE SET claim = claim + 1, leaseUntil = ?, dueAt = ?`,
+        ...ids,
+        lease,
+        lease,
+      );
+      for (const id of ids) this.forget(id);
+    }
+    this.#due.moveAll(this.#kind, lane, rows, lease);
+    return claimable.map((row) => ({ ...row, claim: row.claim + 1, leaseUntil: lease, dueAt: lease }));
+  }
+
+  /** What an INSERT must name besides the id to be well-formed. */
+  #filler(): { names: string; values: string } {
+    const known = FILLERS.get(this.name);
+    if (known) return known;
+    const columns = this.sql.all<{ name: string; type: string }>(
+      `SELECT name, type FROM pragma_table_info(?) WHERE "notnull" = 1 AND name <> 'id'`,
+      this.name,
+    );
+    const filler = {
+      names: columns.map(({ name }) => `, ${name}`).join(""),
+      values: columns.map(({ type }) => (type === "INTEGER" ? ", 0" : ", ''")).join(""),
+    };
+    FILLERS.set(this.name, filler);
+    return filler;
   }
 
   /** Deletes a row and its entry in the queue. */

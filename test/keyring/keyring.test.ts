@@ -87,6 +87,7 @@ describe("the alarm", () => {
     await runUntil(scene, Date.now() + 60_000);
     expect(await alarmAt(scene)).toBeNull();
     await scene.rotate();
+    await quiet(scene);
     await runUntil(scene, Date.now() + 60_000);
     const [old] = (await scene.read()).versions;
     expect(await alarmAt(scene)).toBe(Date.parse(old?.graceEndsAt ?? ""));
