@@ -18,7 +18,7 @@ import { isOfUse, killVersion } from "./effects.ts";
 import { markerOf } from "./steps/mint.ts";
 
 /** A leaked value without a replacement is revoked after this long. */
-export const REPLACED_WITHIN_MS = 60_000;
+const REPLACED_WITHIN_MS = 60_000;
 
 export interface LeakReport {
   /** Where the report came from, for the history. */
