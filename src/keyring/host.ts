@@ -156,6 +156,7 @@ export class Host {
       return made;
     });
     if (result.ok) {
+      engine.beginInvocation();
       engine.pump();
       engine.wake();
     }
@@ -295,6 +296,7 @@ export class Host {
     if (refusal) return refusal;
     const { context, engine } = open.value;
     const { due } = context.store;
+    engine.beginInvocation();
     this.#alarmAt = null;
     // What is due when this returns goes back with the answer and needs no report of its own.
     let nextStartAt = due.earliestStartAt();
@@ -316,8 +318,10 @@ export class Host {
     try {
       const open = this.opened();
       const isOpen = open.ok && !this.refusal();
-      if (isOpen) open.value.engine.pump();
-      else if (isMade(this.#sql)) this.#setAlarm(Date.now() + ALARM_AFTER_BUG_MS);
+      if (isOpen) {
+        open.value.engine.beginInvocation();
+        open.value.engine.pump();
+      } else if (isMade(this.#sql)) this.#setAlarm(Date.now() + ALARM_AFTER_BUG_MS);
     } catch (error) {
       logBug(error);
       this.#setAlarm(Date.now() + ALARM_AFTER_BUG_MS);

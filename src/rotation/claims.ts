@@ -25,14 +25,31 @@ export type Claim =
   | { kind: "version"; row: VersionRow }
   | { kind: "delivery"; row: DeliveryRow };
 
+/**
+ * Rows that one invocation works on. Each makes a few calls, and the platform allows 1,000 calls to its own services an invocation on the
+ * free plan (https://developers.cloudflare.com/workers/platform/limits/); what is left over is the next alarm's.
+ */
+export const MAX_PER_INVOCATION = 200;
+
 /** What this very instance is at. */
 export class InFlight {
+  #left = MAX_PER_INVOCATION;
   readonly #names = new Set<string>();
   readonly #counts = new Map<Lane, number>();
 
+  /** A new invocation has all its calls before it. */
+  renew(): void {
+    this.#left = MAX_PER_INVOCATION;
+  }
+
   /** How many more rows of a lane may be taken. */
   room(lane: Lane): number {
-    return MAX_IN_FLIGHT - (this.#counts.get(lane) ?? 0);
+    return Math.max(0, Math.min(MAX_IN_FLIGHT - (this.#counts.get(lane) ?? 0), this.#left));
+  }
+
+  /** Whether a new invocation would have room for more of a lane. */
+  wouldHaveRoom(lane: Lane): boolean {
+    return (this.#counts.get(lane) ?? 0) < MAX_IN_FLIGHT;
   }
 
   holds(kind: Claim["kind"], row: Claim["row"]): boolean {
@@ -40,6 +57,7 @@ export class InFlight {
   }
 
   add({ kind, row }: Claim): void {
+    this.#left -= 1;
     this.#names.add(nameOf(kind, row));
     this.#count(laneOf(kind, row.urgent), 1);
   }

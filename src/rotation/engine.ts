@@ -79,6 +79,11 @@ export class Engine {
     return started;
   }
 
+  /** Says that a new invocation begins: what it launches counts against its own limits. */
+  beginInvocation(): void {
+    this.#inFlight.renew();
+  }
+
   /** Claims and runs whatever is due, emergencies first, as far as there is room, and has the alarm set. Returns at once. */
   pump(): void {
     for (const lane of WORK_LANES) this.#take(lane);
@@ -90,7 +95,7 @@ export class Engine {
     const now = this.#context.now();
     const times = WORK_LANES.flatMap(({ lane }) => {
       const at = this.#context.store.due.earliestAt(lane);
-      return at === null ? [] : [Math.max(at, now + (this.#inFlight.room(lane) > 0 ? 0 : 1_000))];
+      return at === null ? [] : [Math.max(at, now + (this.#inFlight.wouldHaveRoom(lane) ? 0 : 1_000))];
     });
     return times.length > 0 ? Math.min(...times) : null;
   }

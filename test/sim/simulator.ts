@@ -210,6 +210,7 @@ export class Simulator {
     if (!this.#instance.alive) this.#restart();
     const { context, engine } = this.#instance;
     const result = context.store.transaction(() => change(context, engine));
+    engine.beginInvocation();
     this.#ignoreDeath(() => engine.pump());
     return result;
   }
@@ -256,6 +257,7 @@ export class Simulator {
       this.#ignoreDeath(timer.run);
     } else if (alarmAt === at) {
       this.#alarmAt = null;
+      this.#instance.engine.beginInvocation();
       this.#ignoreDeath(() => this.#instance.engine.pump());
       if (this.doubleAlarms) this.#ignoreDeath(() => this.#instance.engine.pump());
     } else {

@@ -1,0 +1,111 @@
+/** What a call to mint may leave at a service: nothing is made again too early, nothing of a person's is touched, what comes late dies. */
+import { describe, expect, it } from "vitest";
+import { cancelRotation } from "../../src/rotation/interventions.ts";
+import { DAY_MS, findBroken, HOUR_MS, open, type Run, rotate } from "./scene.ts";
+
+const SECOND_MS = 1_000;
+
+/** Starts a rotation once cron has come, so that the time is believed. */
+async function begin({ simulator }: Run): Promise<void> {
+  await simulator.runFor(HOUR_MS);
+  simulator.act(rotate);
+}
+
+function stages({ simulator }: Run): string[] {
+  return simulator.store.versions.ofKey("key_scripted").map(({ stage }) => stage);
+}
+
+describe("a mint in doubt", () => {
+  it("is looked for at once, and not made again before its call can no longer be running", async () => {
+    const mintedAt: number[] = [];
+    const run: Run = open({ overlap: "ours", find: true, propagationMs: 30_000 }, (_, name) => {
+      if (name !== "mint") return undefined;
+      mintedAt.push(run.simulator.now);
+      return mintedAt.length === 1 ? "server-error" : undefined;
+    });
+    await begin(run);
+    await run.simulator.runFor(SECOND_MS);
+    expect(run.simulator.calls).toContain("find");
+    await run.simulator.runFor(DAY_MS);
+    const [first = 0, second = 0, ...more] = mintedAt;
+    expect(more).toEqual([]);
+    // Twice the time-out and the propagation window.
+    expect(second - first).toBeGreaterThanOrEqual(60 * SECOND_MS);
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("is the only key that appeared, where the service can only list: it is revoked and made again", async () => {
+    let mints = 0;
+    const run: Run = open({ overlap: "ours", list: true }, (_, name) => {
+      if (name !== "mint") return undefined;
+      mints += 1;
+      return mints === 1 ? "answer-lost" : undefined;
+    });
+    await begin(run);
+    await run.simulator.runFor(DAY_MS);
+    expect(run.service.live()).toEqual(["ref-3"]);
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("is left to a person when two such keys appeared, and neither is touched", async () => {
+    const run: Run = open({ overlap: "ours", list: true }, (_, name) =>
+      name === "mint" ? "answer-lost" : undefined,
+    );
+    await begin(run);
+    await run.simulator.runFor(SECOND_MS);
+    run.service.make("a person's, with the same label");
+    await run.simulator.runFor(DAY_MS);
+    expect(run.simulator.store.rotations.live("key_scripted")).toMatchObject({
+      step: "settle",
+      state: "needs-human",
+    });
+    expect(run.simulator.calls).not.toContain("revoke");
+    expect(run.service.live()).toEqual(["ref-1", "ref-2", "ref-3"]);
+    expect(findBroken(run)).toEqual([]);
+  });
+});
+
+describe("a mint that answers after its rotation was cancelled", () => {
+  it("has what it made revoked, even at a service that could not have told of it", async () => {
+    const run: Run = open({ overlap: "ours" }, (_, name) => {
+      if (name === "mint") {
+        run.simulator.after(25, () =>
+          run.simulator.act((context) => {
+            const rotation = context.store.rotations.live("key_scripted");
+            if (rotation) cancelRotation(context, rotation, "root");
+          }),
+        );
+      }
+      return undefined;
+    });
+    await begin(run);
+    await run.simulator.runFor(DAY_MS);
+    expect(run.service.credentials).toHaveLength(2);
+    expect(run.service.live()).toEqual(["ref-1"]);
+    expect(stages(run)).toEqual(["current", "discarded"]);
+    expect(findBroken(run)).toEqual([]);
+  });
+});
+
+describe("a mint without overlap that did not happen", () => {
+  it("is made again only when every destination answers once more", async () => {
+    let mints = 0;
+    const run: Run = open({ overlap: "none" }, (_, name) => {
+      if (name !== "mint") return undefined;
+      mints += 1;
+      return mints === 1 ? "timeout-no-effect" : undefined;
+    });
+    await begin(run);
+    await run.simulator.runFor(SECOND_MS);
+    expect(mints).toBe(1);
+    run.world.down.add("one.acme.dev");
+    await run.simulator.runFor(600 * SECOND_MS);
+    expect(run.simulator.store.rotations.live("key_scripted")).toMatchObject({ state: "blocked" });
+    expect(mints).toBe(1);
+    run.world.down.clear();
+    await run.simulator.runFor(DAY_MS);
+    expect(mints).toBe(2);
+    expect(stages(run)).toEqual(["revoked", "current"]);
+    expect(findBroken(run)).toEqual([]);
+  });
+});
