@@ -1,8 +1,10 @@
 /** What arrives late and what the clock says: two things that a random run meets too seldom. */
 import { describe, expect, it } from "vitest";
+import { revokeKey } from "../../src/keyring/operations/keys.ts";
 import { createClock } from "../../src/rotation/clock.ts";
 import { cancelRotation, retryRotation } from "../../src/rotation/interventions.ts";
-import { DAY_MS, findBroken, open, type Run, rotate } from "./scene.ts";
+import { DAY_MS, findBroken, open, ROOT, type Run, rotate } from "./scene.ts";
+import type { Fault } from "./simulator.ts";
 
 describe("a put to KV that was never answered", () => {
   it("does not overwrite the value that was put back after it", async () => {
@@ -96,5 +98,24 @@ describe("a clock that leaps forward while a mint is in doubt", () => {
     expect(findBroken(run)).toEqual([]);
     const stages = run.simulator.store.versions.ofKey("key_scripted").map(({ stage }) => stage);
     expect(stages).toContain("discarded");
+  });
+});
+
+describe("a mint in doubt without overlap, whose old value a person had revoked", () => {
+  it("comes to its end: that the old value was seen dead says that the mint took effect", async () => {
+    const faults = new Map<string, Fault>([["preflight", "server-error"]]);
+    const run: Run = open({ overlap: "none" }, (_, name) => faults.get(name));
+    await run.simulator.runFor(DAY_MS);
+    run.simulator.act(rotate);
+    await run.simulator.runFor(1_000);
+    run.simulator.act((context) => void revokeKey(context, ROOT, "billing", { reason: "left", version: 1 }));
+    faults.delete("preflight");
+    faults.set("mint", "answer-lost-lands-late");
+    await run.simulator.runFor(60_000);
+    faults.clear();
+    await run.simulator.runFor(2 * DAY_MS);
+    expect(run.simulator.store.keys.get("key_scripted")?.state).toBe("lost");
+    expect(run.simulator.store.rotations.live("key_scripted")).toBeUndefined();
+    expect(findBroken(run)).toEqual([]);
   });
 });

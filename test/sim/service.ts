@@ -158,7 +158,9 @@ export class Service {
         mintOf(await this.#call("mint", connection, () => this.#mint(old, intent, accountOf(connection)))),
       ...(test && {
         test: async (_, { fields }) =>
-          testOf(await this.#call("test", "anybody", () => this.accepts(fields?.secret ?? ""))),
+          fields
+            ? testOf(await this.#call("test", "anybody", () => this.accepts(fields.secret)))
+            : { kind: "indeterminate", problem: "its value is not kept" },
       }),
       ...(overlap !== "none" && {
         revoke: async ({ connection }, { reference }) => {

@@ -207,7 +207,8 @@ export class Simulator {
 
   /** A person or program acts: one transaction, then the engine goes on. A request to a dead object starts a new one. */
   act<T>(change: (context: EngineContext, engine: Engine) => T): T {
-    if (!this.#instance.alive) this.#restart();
+    // One that dies in its first breath is started again.
+    while (!this.#instance.alive) this.#restart();
     const { context, engine } = this.#instance;
     const result = context.store.transaction(() => change(context, engine));
     engine.beginInvocation();
@@ -217,7 +218,8 @@ export class Simulator {
 
   /** A person or program acts with calls to the outside between its commits; it dies with the object. */
   async perform<T>(change: (context: EngineContext) => Promise<T>): Promise<T | undefined> {
-    if (!this.#instance.alive) this.#restart();
+    // One that dies in its first breath is started again.
+    while (!this.#instance.alive) this.#restart();
     const { context, engine } = this.#instance;
     try {
       const result = await change(context);

@@ -4,6 +4,7 @@
  */
 import type { ListResult, Provider } from "../../providers/provider.ts";
 import type { RotationRow } from "../../store/rotations.ts";
+import { isDead } from "../../store/versions.ts";
 import { type EngineContext, providerContext } from "../context.ts";
 import { keyOf, versionOf } from "../effects.ts";
 import { resolverOf } from "../facts.ts";
@@ -117,6 +118,8 @@ async function compareLists(
   return { outcome: { kind: "ambiguous", problem } };
 }
 
+const OLD_DEAD = "the old value is dead and the new one never arrived";
+
 async function testOldValue(
   context: EngineContext,
   rotation: RotationRow,
@@ -128,6 +131,12 @@ async function testOldValue(
   if (!asks.old || !provider.test) {
     return { outcome: { kind: "ambiguous", problem: "there is no old value to test" } };
   }
+  if (old && isDead(old)) {
+    // Where nothing but a mint ends a value, its death says what happened; otherwise a person may have ended it.
+    return old.confirmed && !provider.revoke
+      ? { outcome: { kind: "old-tested", verdict: "rejected", problem: OLD_DEAD } }
+      : { outcome: { kind: "ambiguous", problem: "the old value is dead already, which says nothing" } };
+  }
   const result = await provider.test(asks, asks.old);
   const problem = result.kind === "valid" ? "" : result.problem;
   const wait =
@@ -136,7 +145,7 @@ async function testOldValue(
     outcome: {
       kind: "old-tested",
       verdict: result.kind === "indeterminate" ? "unclear" : result.kind,
-      problem: result.kind === "rejected" ? "the old value is dead and the new one never arrived" : problem,
+      problem: result.kind === "rejected" ? OLD_DEAD : problem,
       ...(wait !== undefined && { retryAfterMs: wait }),
     },
     report: result.report,
