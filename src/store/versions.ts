@@ -100,8 +100,12 @@ export class VersionTable extends WorkTable<VersionRow> {
   }
 
   byNumber(keyId: string, number: number): VersionRow | undefined {
-    const id = this.cache.get(placeOf(keyId, number), () => this.#idOf(keyId, number));
-    return id === undefined ? undefined : this.get(id);
+    let row: VersionRow | undefined;
+    const id = this.cache.get(placeOf(keyId, number), () => {
+      row = this.select("WHERE keyId = ? AND number = ?", keyId, number)[0];
+      return row?.id;
+    });
+    return id === undefined ? undefined : (row ?? this.get(id));
   }
 
   /** The key's current version, if it has one. */
@@ -111,11 +115,6 @@ export class VersionTable extends WorkTable<VersionRow> {
 
   byFingerprint(fingerprint: Uint8Array): VersionRow[] {
     return this.select("WHERE fingerprint = ?", fingerprint);
-  }
-
-  #idOf(keyId: string, number: number): string | undefined {
-    const query = "SELECT id FROM version WHERE keyId = ? AND number = ?";
-    return this.sql.all<{ id: string }>(query, keyId, number)[0]?.id;
   }
 
   /** Versions of a key that may still work somewhere. */
