@@ -24,6 +24,8 @@ export interface Abilities {
   conflicts?: boolean;
   test?: boolean;
   maxLive?: number;
+  /** What people made takes slots, too. */
+  countsPersons?: boolean;
   propagationMs?: number;
   /** Calls need an admin's credential: its account is in the connection's config. */
   connects?: boolean;
@@ -186,8 +188,10 @@ export class Service {
   ): Credential | "conflict" | "dead" | "full" {
     const earlier = this.abilities.repeatsMint ? this.#byIdempotencyKey.get(idempotencyKey) : undefined;
     if (earlier) return this.abilities.conflicts ? "conflict" : earlier;
-    const mine = this.credentials.filter((one) => this.#isLive(one) && one.marker !== PERSON);
-    if (mine.length >= (this.abilities.maxLive ?? Infinity)) return "full";
+    const taken = this.credentials.filter(
+      (one) => this.#isLive(one) && (this.abilities.countsPersons || one.marker !== PERSON),
+    );
+    if (taken.length >= (this.abilities.maxLive ?? Infinity)) return "full";
     const replaced = this.credentials.find(({ reference }) => reference === old?.reference);
     if (this.abilities.overlap === "none") {
       if (!replaced || !this.#isLive(replaced)) return "dead";
