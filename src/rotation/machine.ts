@@ -2,14 +2,30 @@
  * What a rotation does next. Pure: a position, what just happened, the facts and the time go in; the next position and the
  * effects to commit with it come out. No I/O, no clock, no randomness of its own.
  */
-import type { Ending, RotationState, RotationStep } from "../store/rotations.ts";
-import { BACKOFF_MS, backoffMs } from "./backoff.ts";
+import { abandon, dropLeaked, escalate, putBack, retry, stop } from "./interruptions.ts";
+import {
+  block,
+  clockRuns,
+  DAILY_MS,
+  deliver,
+  doubt,
+  end,
+  finish,
+  go,
+  later,
+  lookAgain,
+  lose,
+  mintAgain,
+  needHuman,
+  rejected,
+  stay,
+  wait,
+} from "./moves.ts";
 import type { Effect, Facts, Outcome, Position, Transition } from "./position.ts";
 
-/** A look once a day at what waits for somebody, so that it is never forgotten. */
-const DAILY_MS = 24 * 3_600_000;
 /** Two tests of the old value must be this far apart before they are believed. */
 const TALLY_APART_MS = 10_000;
+
 /** Least time for a test without overlap to become clear. */
 const MIN_TEST_MS = 30_000;
 
@@ -109,23 +125,6 @@ function minting(at: Position, outcome: Outcome, facts: Facts, now: number): Tra
   }
 }
 
-/** Nothing is decided before the call can no longer be running; only looking for the marker starts at once. */
-function doubt(
-  at: Position,
-  outcome: { kind: string; problem: string },
-  facts: Facts,
-  now: number,
-): Transition {
-  const { problem } = outcome;
-  if (outcome.kind === "mint-conflict" && facts.overlap === "none") return lose(problem, facts, now);
-  const settle: Position = { ...go("settle", now), problem, ending: at.ending };
-  if (facts.resolver === "nobody") return needHuman(settle, problem, now);
-  return {
-    next: { ...settle, dueAt: facts.resolver === "find" ? now : (facts.settleAt ?? now) },
-    effects: [],
-  };
-}
-
 function settling(at: Position, outcome: Outcome, facts: Facts, now: number): Transition {
   switch (outcome.kind) {
     case "minted":
@@ -195,112 +194,6 @@ function testing(at: Position, outcome: Outcome, facts: Facts, now: number): Tra
   }
 }
 
-function rejected(problem: string, facts: Facts, now: number): Transition {
-  const isOver = facts.overlap === "provider" && (facts.oldEndsAt ?? Infinity) <= now;
-  if (facts.overlap === "none" || isOver) return lose(problem, facts, now);
-  if (facts.overlap === "ours" && !facts.escalated) {
-    return finish({ state: "failed", problem }, ["discard-new"], facts, now);
-  }
-  // There is no staying with the old one. A service that goes on making bad ones is not asked without pause.
-  const tries = facts.mints - 2;
-  const wait = tries < 0 ? 0 : backoffMs(BACKOFF_MS, tries, facts.unit);
-  return { next: { ...go("preflight", now + wait), problem }, effects: ["discard-new"] };
-}
-
-function go(step: RotationStep, dueAt: number): Position {
-  return { step, state: "running", attempt: 0, dueAt, problem: null, ending: null, tally: null };
-}
-
-function stay(at: Position): Transition {
-  return { next: at, effects: [] };
-}
-
-function end(ending: Ending | null, effects: Effect[]): Transition {
-  const { state, problem } = ending ?? { state: "failed", problem: null };
-  return { next: { ...go("done", 0), state, dueAt: null, problem }, effects };
-}
-
-/** The end, or first a last look for what may have been minted unseen. The effects do not wait for that look. */
-function finish(ending: Ending, effects: Effect[], facts: Facts, now: number): Transition {
-  if (!facts.maySurface) return end(ending, effects);
-  const next = { ...go("sweep", Math.max(now, facts.settleAt ?? now)), ending, problem: ending.problem };
-  return { next, effects };
-}
-
-/** The service ends the old value at its own time, whatever we do: giving up would lose the key. */
-function clockRuns({ overlap, oldEndsAt, oldIsCurrent }: Facts): boolean {
-  return overlap === "provider" && oldEndsAt !== null && oldIsCurrent;
-}
-
-/** Nothing new is at the service, so it can wait for the cause to go away, until the deadline; in an emergency without end. */
-function block(
-  at: Position,
-  problem: string,
-  facts: Facts,
-  now: number,
-  retryAfterMs?: number,
-  noSlot = false,
-): Transition {
-  const deadlineAt = facts.escalated ? Infinity : facts.deadlineAt;
-  const until = clockRuns(facts) ? (facts.oldEndsAt ?? now) : deadlineAt;
-  if (now >= until) {
-    return clockRuns(facts)
-      ? lose(problem, facts, now)
-      : finish({ state: "failed", problem }, [], facts, now);
-  }
-  const wait = { problem, ...(retryAfterMs !== undefined && { retryAfterMs }) };
-  const state = noSlot ? "needs-slot" : "blocked";
-  const next: Position = { ...later(at, wait, facts, now, until), state };
-  return { next, effects: at.state === state ? [] : ["announce-blocked"] };
-}
-
-function later(
-  at: Position,
-  { problem, retryAfterMs }: { problem: string; retryAfterMs?: number },
-  facts: Facts,
-  now: number,
-  latest = Infinity,
-): Position {
-  const dueAt = Math.min(now + backoffMs(BACKOFF_MS, at.attempt, facts.unit, retryAfterMs), latest);
-  return { ...at, attempt: at.attempt + 1, dueAt, problem };
-}
-
-/** What cannot be found out is asked for ever; once the backoff table is used up it is for people to see. */
-function lookAgain(
-  at: Position,
-  outcome: { problem: string; retryAfterMs?: number },
-  facts: Facts,
-  now: number,
-): Transition {
-  const next = later(at, outcome, facts, now);
-  if (next.attempt !== BACKOFF_MS.length || at.state !== "running") return { next, effects: [] };
-  return { next: { ...next, state: "needs-attention" }, effects: ["announce-attention"] };
-}
-
-function wait(at: Position, facts: Facts, now: number, latest: number): Position {
-  return later(at, { problem: at.problem ?? "" }, facts, now, latest);
-}
-
-/** It is known now that no value was lost that still works, so another attempt is safe, once all is green and a slot is free again. */
-function mintAgain(at: Position, facts: Facts, now: number): Transition {
-  if (at.ending) return finish(at.ending, [], facts, now);
-  if ((facts.oldEndsAt ?? Infinity) <= now)
-    return lose("the old value ran out before a new one was had", facts, now);
-  if (now >= facts.deadlineAt && facts.overlap === "ours" && !facts.escalated) {
-    return finish({ state: "failed", problem: at.problem }, [], facts, now);
-  }
-  return { next: go("preflight", now), effects: [] };
-}
-
-function lose(problem: string, facts: Facts, now: number): Transition {
-  return finish({ state: "failed", problem }, ["lose-key"], facts, now);
-}
-
-function needHuman(at: Position, problem: string, now: number): Transition {
-  const effects: Effect[] = at.state === "needs-human" ? [] : ["announce-attention"];
-  return { next: { ...at, state: "needs-human", problem, dueAt: now + DAILY_MS }, effects };
-}
-
 /** What is minted when the deadline has come could only be put back at once. */
 function mint(facts: Facts, now: number): Transition {
   const isLate = facts.overlap === "ours" && facts.hasRequired && now >= facts.deadlineAt && !facts.escalated;
@@ -315,21 +208,6 @@ function turnRound(at: Position, facts: Facts, now: number): Transition {
   return facts.newIsPending
     ? deliver(facts, now)
     : finish({ state: "cancelled", problem: at.problem }, [], facts, now);
-}
-
-function deliver(facts: Facts, now: number): Transition {
-  const promoted: Effect[] = facts.isPromoted ? [] : ["promote"];
-  if (!facts.hasRequired) {
-    return finish({ state: "succeeded", problem: null }, ["send-new", ...promoted], facts, now);
-  }
-  const effects: Effect[] = facts.escalated ? ["send-new", ...promoted] : ["send-new"];
-  return { next: go("deliver", Math.max(deliverUntil(facts), now)), effects };
-}
-
-/** When waiting for the destinations becomes a concern: with a service's clock, a quarter of the old one's time before its end. */
-function deliverUntil({ overlap, oldEndsAt, mintedAt, deadlineAt }: Facts): number {
-  if (overlap !== "provider" || oldEndsAt === null || mintedAt === null) return deadlineAt;
-  return oldEndsAt - Math.floor((oldEndsAt - mintedAt) / 4);
 }
 
 /**
@@ -356,79 +234,4 @@ function late(at: Position, facts: Facts, now: number): Transition {
     return { next: { ...at, state: "needs-attention", dueAt, problem }, effects };
   }
   return putBack({ state: "failed", problem }, "needs-attention", facts, now);
-}
-
-/** A person ends it. What is in doubt is settled first; what was minted is put back and revoked, or, with no way back, revoked. */
-function stop(at: Position, problem: string, facts: Facts, now: number): Transition {
-  const ending: Ending = { state: "cancelled", problem };
-  if (at.step === "done") return stay(at);
-  if (at.step === "sweep") return { next: { ...at, ending }, effects: [] };
-  if (at.step === "settle") return { next: { ...at, ending }, effects: [] };
-  if (at.step === "mint" && facts.isMinting)
-    return doubt({ ...at, ending }, { kind: "stopped", problem }, facts, now);
-  if (!facts.hasNew) {
-    return clockRuns(facts) ? rejected(problem, facts, now) : finish(ending, [], facts, now);
-  }
-  if (!facts.oldIsCurrent) return finish(ending, ["discard-new"], facts, now);
-  // The service's clock on the old value runs, so there is no staying with it: a replacement is needed all the same.
-  if (facts.overlap !== "ours") return rejected(problem, facts, now);
-  return at.step === "put-back" ? stay(at) : putBack(ending, "running", facts, now);
-}
-
-/** The old value leaked: nothing waits any longer that need not, and there is no way back to it. */
-function escalate(at: Position, facts: Facts, now: number): Transition {
-  switch (at.step) {
-    case "mint":
-      // A call that was begun is settled first, whatever it costs: a second one could make an orphan.
-      if (facts.isMinting) return stay(at);
-      return { next: { ...at, attempt: 0, dueAt: now }, effects: [] };
-    case "settle":
-      return { next: { ...retry(at, facts, now, false).next, ending: null }, effects: [] };
-    case "preflight":
-    case "test":
-      return { next: { ...at, attempt: 0, dueAt: now }, effects: [] };
-    case "deliver":
-      return { next: { ...at, state: "running" }, effects: facts.isPromoted ? [] : ["promote"] };
-    case "put-back":
-      return facts.newIsPending ? deliver(facts, now) : { next: go("preflight", now), effects: [] };
-    case "sweep":
-      return { next: go("preflight", now), effects: [] };
-    case "done":
-      return stay(at);
-  }
-}
-
-/** The new value leaked before anything came to depend on it: the old one goes back wherever it was sent, and another is minted. */
-function dropLeaked(at: Position, facts: Facts, now: number): Transition {
-  const problem = "its new version leaked";
-  if (at.step !== "test" && at.step !== "deliver") return stay(at);
-  const effects: Effect[] = facts.wasAttempted && facts.oldIsCurrent ? ["send-old"] : [];
-  return { next: { ...go("preflight", now), problem }, effects };
-}
-
-/** A deadline is no try, so at the steps that wait for deliveries only those are tried again. */
-function retry(at: Position, facts: Facts, now: number, byPerson = true): Transition {
-  if (at.step === "done" || at.step === "deliver" || at.step === "put-back") return stay(at);
-  if (at.step === "settle" && at.state === "needs-human")
-    return byPerson ? mintAgain(at, facts, now) : stay(at);
-  // Impatience decides nothing before the call can no longer be running; only looking for the marker may start earlier.
-  const waits = at.step === "sweep" || (at.step === "settle" && facts.resolver !== "find");
-  const dueAt = waits ? Math.max(now, facts.settleAt ?? now) : now;
-  return { next: { ...at, attempt: 0, dueAt }, effects: [] };
-}
-
-function abandon(at: Position, problem: string, facts: Facts, now: number): Transition {
-  if (at.step !== "settle" || at.state !== "needs-human") return stay(at);
-  if (facts.overlap === "ours") {
-    return finish(at.ending ?? { state: "failed", problem }, ["lose-version"], facts, now);
-  }
-  return lose(problem, facts, now);
-}
-
-function putBack(ending: Ending, state: RotationState, facts: Facts, now: number): Transition {
-  if (!facts.wasAttempted) return finish(ending, ["send-old", "discard-new"], facts, now);
-  return {
-    next: { ...go("put-back", now + DAILY_MS), state, problem: ending.problem },
-    effects: ["send-old"],
-  };
 }
