@@ -102,6 +102,23 @@ describe("a keyring restored to before a revocation", () => {
     expect(await request(good, "GET", "/v1/keys")).toMatchObject({ status: 200 });
   });
 
+  it("stays closed when root has looked at it so often that its history is as long as it was", async () => {
+    const scene = await makeScene();
+    const { secret } = await scene.key({});
+    const tables = await back(scene);
+    await scene.must("POST", "/v1/keys/billing/revoke", { reason: "leaked" });
+    await quiet(scene);
+    await restore(scene, tables);
+    expect(await verify(scene, secret)).toBe("chain-broken");
+    const { seq = Infinity } = (await registryOf(env).anchorOf(scene.code)) ?? {};
+    const length = () => inside(scene, (store) => store.events.head()?.seq ?? 0);
+    while ((await length()) <= seq) await scene.must("GET", "/v1/keys");
+    await abortAllDurableObjects();
+    expect(await verify(scene, secret)).toBe("chain-broken");
+    expect((await reconcile(scene)).body).toMatchObject({ revoked: 1 });
+    expect(await verify(scene, secret)).toBe("revoked");
+  });
+
   it("starts nothing by cron or alarm while it is closed, and goes on afterwards", async () => {
     const scene = await makeScene();
     const hook = await scene.webhook("hook");
@@ -176,6 +193,23 @@ describe("a revocation", () => {
     const id = await inside(scene, (store) => store.versions.select("")[0]?.id);
     const dead = await registryOf(env).deadOf(scene.code, { at: 0, versionId: "" }, 10);
     expect(dead.map(({ versionId }) => versionId)).toContain(id);
+    await quiet(scene);
+  });
+
+  it("is not answered while the registry takes its time", async () => {
+    const scene = await makeScene();
+    await scene.key({});
+    const order: string[] = [];
+    const anchor = Registry.prototype.anchor;
+    vi.spyOn(Registry.prototype, "anchor").mockImplementation(async function (this: Registry, ...known) {
+      for (let turns = 0; turns < 100; turns++) await Promise.resolve();
+      await registryOf(env).lastCronAt();
+      anchor.apply(this, known);
+      order.push("on record");
+    });
+    await scene.must("POST", "/v1/keys/billing/revoke", { reason: "test" });
+    order.push("answered");
+    expect(order[0]).toBe("on record");
     await quiet(scene);
   });
 
