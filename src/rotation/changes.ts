@@ -23,6 +23,7 @@ import { factsOf, settleTime } from "./facts.ts";
 import { initialPosition, isLive, transition } from "./machine.ts";
 import { deliverBy, graceMs, nextRotationAt } from "./policy.ts";
 import type { Outcome, Position } from "./position.ts";
+import { resumeCurrent } from "./sends.ts";
 
 export interface StartRequest {
   trigger: Trigger;
@@ -198,6 +199,7 @@ function close(context: EngineContext, rotation: RotationRow): void {
       ...(rotation.state === "failed" && { failures: failures + 1, retryAt: now + wait }),
       ...(isOver && { state: "revoked" }),
     });
+    resumeCurrent(context, keyId);
     record(context, {
       type: "key.rotation.failed",
       actor: "rekey",

@@ -54,6 +54,24 @@ export function addDelivery(
   });
 }
 
+/**
+ * Sends the current version again to places whose delivery of it was superseded for the sake of another version that never came.
+ */
+export function resumeCurrent(context: EngineContext, keyId: string): void {
+  const { store } = context;
+  const key = store.keys.get(keyId);
+  const current = store.versions.current(keyId);
+  if (!key || !current) return;
+  const sent = store.deliveries.ofVersion(keyId, current.number);
+  const missed = store.destinations.linksOfKey(keyId).filter(({ destinationId }) => {
+    const here = sent.filter((delivery) => delivery.destinationId === destinationId);
+    return here.length > 0 && here.every(({ state }) => state === "superseded");
+  });
+  if (missed.length === 0) return;
+  const raised = store.keys.update(key, { revision: key.revision + 1 });
+  for (const link of missed) addDelivery(context, raised, current, link, null);
+}
+
 /** Takes a delivery out of the race. Its lease stays: a call under way may still land, and the next one waits for it. */
 export function supersede({ store }: EngineContext, delivery: DeliveryRow): void {
   store.deliveries.update(delivery, { state: "superseded", dueAt: null, claim: delivery.claim + 1 });

@@ -329,6 +329,23 @@ describe("a leak of the new version", () => {
     expect(findBroken(run)).toEqual([]);
   });
 
+  it("leaves it to be delivered after all, when the rotation that took over is cancelled", async () => {
+    const { run, simulator, world } = await begin({ overlap: "none" });
+    simulator.act(rotate);
+    world.refusing.add("one.acme.dev");
+    await simulator.runFor(HOUR_MS);
+    leak(run, 2);
+    simulator.act((context) => {
+      const rotation = live(run);
+      if (rotation) cancelRotation(context, rotation, "root");
+    });
+    world.refusing.clear();
+    await simulator.runFor(DAY_MS);
+    expect(stages(run).at(-1)).toBe("current");
+    expect(findBroken(run)).toEqual([]);
+    expect(world.received.get("one.acme.dev/billing")?.value).toBe("scripted-secret-2");
+  });
+
   it("hands on the search for what the closed rotation may have left at the service", async () => {
     const { run, simulator, faults } = await begin({
       overlap: "ours",
