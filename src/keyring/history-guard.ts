@@ -9,7 +9,7 @@ import type { EventTable } from "../store/events.ts";
 
 export type GuardState =
   /** Not compared yet: the registry did not answer. */
-  { kind: "unknown" } | { kind: "whole" } | { kind: "behind"; anchor: Anchor };
+  { kind: "unknown" } | { kind: "whole" } | { kind: "behind"; anchor: Anchor; headSeq: number };
 
 export class HistoryGuard {
   #state: GuardState = { kind: "unknown" };
@@ -35,7 +35,7 @@ export class HistoryGuard {
     if (anchor === null) return this.accept();
     const entry = events.at(anchor.seq);
     const isWhole = entry !== undefined && sameBytes(entry.hash, anchor.hash);
-    this.#state = isWhole ? { kind: "whole" } : { kind: "behind", anchor };
+    this.#state = isWhole ? { kind: "whole" } : { kind: "behind", anchor, headSeq: events.head()?.seq ?? 0 };
   }
 
   /** The history was accepted as it is, or has just begun. */

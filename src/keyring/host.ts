@@ -279,8 +279,8 @@ export class Host {
       if (!last || page.length < DEAD_PAGE) break;
       after = last;
     }
-    const lostEvents = Math.max(0, state.anchor.seq - (context.store.events.head()?.seq ?? 0));
-    const revoked = history.reconcile(context, dead, state.anchor.seq);
+    const lostEvents = Math.max(0, state.anchor.seq - state.headSeq);
+    const revoked = history.reconcile(context, [...new Set(dead)], state.anchor.seq);
     const head = context.store.events.head();
     if (head) await registry.setAnchor(code, head);
     this.#guard.accept();

@@ -20,12 +20,15 @@ export function createWitness(env: Env, code: string): Witness {
   async function send(): Promise<void> {
     if (isSending) return;
     isSending = true;
-    while (next) {
-      const { head, dead, sent } = next;
-      next = undefined;
-      await registryOf(env).anchor(code, head, dead).then(sent.resolve, sent.reject);
+    try {
+      while (next) {
+        const { head, dead, sent } = next;
+        next = undefined;
+        await registryOf(env).anchor(code, head, dead).then(sent.resolve, sent.reject);
+      }
+    } finally {
+      isSending = false;
     }
-    isSending = false;
   }
 
   return {

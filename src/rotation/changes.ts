@@ -13,6 +13,7 @@ import { type EngineContext, randomUnit, record } from "./context.ts";
 import {
   adoptVersion,
   applyEffect,
+  finishDeletion,
   isOfUse,
   keyOf,
   type Minted,
@@ -89,6 +90,7 @@ export function intendMint(context: EngineContext, rotation: RotationRow): Rotat
   const now = context.now();
   return context.store.rotations.update(rotation, {
     step: "mint",
+    byHand: false,
     mints: rotation.mints + 1,
     intentAt: now,
     settleAt: settleTime(provider, now),
@@ -207,5 +209,6 @@ function close(context: EngineContext, rotation: RotationRow): void {
       data: { rotationId: rotation.id, state: rotation.state, problem: rotation.problem },
     });
   }
+  finishDeletion(context, keyId);
   reschedule(context, keyId);
 }

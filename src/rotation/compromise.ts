@@ -14,7 +14,8 @@ import type { RotationRow } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { advanceRotation, startRotation } from "./changes.ts";
 import { type EngineContext, record } from "./context.ts";
-import { isOfUse, killVersion } from "./effects.ts";
+import { closeIfUseless, killVersion } from "./effects.ts";
+import { supersede } from "./sends.ts";
 import { markerOf } from "./steps/mint.ts";
 
 /** A leaked value without a replacement is revoked after this long. */
@@ -154,9 +155,7 @@ function markLeaked(context: EngineContext, version: VersionRow): void {
   const { store } = context;
   const marked = store.versions.update(version, { compromisedAt: version.compromisedAt ?? context.now() });
   killVersion(context, marked, "compromised");
-  const key = store.keys.get(version.keyId);
-  const wasOfUse = key?.state === "active" || key?.state === "pending";
-  if (key && wasOfUse && !isOfUse(context, key.id)) store.keys.update(key, { state: "revoked", dueAt: null });
+  closeIfUseless(context, version.keyId);
 }
 
 /** A rotation whose own new version was ended is over; one that replaces it goes on, with no way back. */
@@ -178,7 +177,7 @@ function escalate(context: EngineContext, rotation: RotationRow): RotationRow {
       ...(isFree && { state: "pending", attempt: 0, dueAt: context.now() }),
     });
   }
-  const urgent = store.rotations.update(rotation, { urgent: true });
+  const urgent = store.rotations.update(rotation, { urgent: true, ending: null });
   // What a worker has in hand at these steps must not be begun a second time; it goes on as an emergency by itself.
   const inHand = rotation.leaseUntil !== null && ["mint", "settle", "test"].includes(rotation.step);
   return inHand ? urgent : advanceRotation(context, urgent, { outcome: { kind: "escalated" } });
@@ -196,7 +195,7 @@ function replace(
   if (rotation) {
     for (const delivery of store.deliveries.ofVersion(key.id, version.number)) {
       if (delivery.state === "pending" || delivery.state === "failing") {
-        store.deliveries.update(delivery, { state: "superseded", dueAt: null, claim: delivery.claim + 1 });
+        supersede(context, delivery);
       }
     }
     const problem = "its new version leaked";

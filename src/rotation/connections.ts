@@ -92,7 +92,15 @@ export async function changeConnection(
     for (const rotation of store.rotations.liveOnConnection(row.id)) {
       if (isSame || rotation.mints === 0) repin(context, rotation, row.revision);
     }
-    pruneRevisions(context, row);
+    // Old versions are revoked where they were made.
+    if (isSamePlace(present, next)) {
+      for (const key of store.keys.onConnection(row.id)) {
+        for (const version of store.versions.alive(key.id)) {
+          store.versions.update(version, { connectionRevision: row.revision });
+        }
+      }
+    }
+    store.connections.pruneRevisions(row);
     const changed = Object.keys(change).sort().join(" ");
     record(context, { type: "connection.updated", actor, data: { connectionId: row.id, changed } });
     return ok(row);
@@ -115,22 +123,36 @@ export function deleteConnection(
   return ok(undefined);
 }
 
-/** A rotation goes on with the connection's present revision. */
+/** A rotation goes on with the connection's present revision, if that is the same place: what it minted must be looked for there. */
 export function repinToPresent(context: EngineContext, rotation: RotationRow): RotationRow {
   const { store } = context;
   const connectionId = store.keys.get(rotation.keyId)?.connectionId ?? null;
   const row = connectionId === null ? undefined : store.connections.get(connectionId);
-  return row ? store.rotations.update(rotation, { connectionRevision: row.revision }) : rotation;
+  const next = row && store.connections.revision(row.id, row.revision);
+  const pinned = row && store.connections.revision(row.id, rotation.connectionRevision ?? row.revision);
+  if (!next || (rotation.mints > 0 && pinned && !isSamePlace(pinned, next))) return rotation;
+  return store.rotations.update(rotation, { connectionRevision: next.revision });
+}
+
+/** Whether what was made under one revision is found under another: the service says the same account, or the settings are the same. */
+function isSamePlace(one: ConnectionRevisionRow, other: ConnectionRevisionRow): boolean {
+  if (one.account !== null && other.account !== null) return one.account === other.account;
+  return JSON.stringify(one.config) === JSON.stringify(other.config);
 }
 
 /**
  * Why a rotation has to wait for another one, or undefined: the key that opens its connection is being replaced, or it is itself such a
  * key, its old value dies when the new one is minted, and others are in the middle of using it.
  */
-export function findHold(context: EngineContext, key: KeyRow): string | undefined {
+export function findHold(
+  context: EngineContext,
+  key: KeyRow,
+  { mints }: Pick<RotationRow, "mints">,
+): string | undefined {
   const { store } = context;
   const opener = openerOf(context, key);
-  if (opener && isBeingReplaced(context, opener)) {
+  // One that has asked for something already is waited for by the opener, so it must not wait itself.
+  if (mints === 0 && opener && isBeingReplaced(context, opener)) {
     return "the key that opens its connection is being rotated";
   }
   if (context.providerOf(key.provider).overlap !== "none") return undefined;
@@ -147,7 +169,8 @@ export function releaseConnections(context: EngineContext, rotation: RotationRow
   const key = store.keys.get(rotation.keyId);
   if (!key) return;
   const connection = key.connectionId === null ? undefined : store.connections.get(key.connectionId);
-  if (connection && connection.revision !== rotation.connectionRevision) pruneRevisions(context, connection);
+  if (connection && connection.revision !== rotation.connectionRevision)
+    store.connections.pruneRevisions(connection);
   const opener = openerOf(context, key);
   const waiting = store.connections
     .openedBy(key.id)
@@ -233,12 +256,4 @@ function repin({ store, now }: EngineContext, rotation: RotationRow, connectionR
     connectionRevision,
     ...(begun && { attempt: 0, dueAt: now(), leaseUntil: null, claim: rotation.claim + 1 }),
   });
-}
-
-function pruneRevisions({ store }: EngineContext, row: ConnectionRow): void {
-  const pinned = store.rotations
-    .liveOnConnection(row.id)
-    .map(({ connectionRevision }) => connectionRevision)
-    .filter((revision) => revision !== null);
-  store.connections.pruneRevisions(row, pinned);
 }

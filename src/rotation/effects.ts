@@ -79,14 +79,14 @@ export function recordOrphan(
   reference: string,
   fields?: Fields,
 ): void {
-  const version = insertVersion(context, keyOf(context, rotation), rotation.id, reference, fields);
+  const version = insertVersion(context, keyOf(context, rotation), rotation, reference, fields);
   killVersion(context, version, fields ? "discarded" : "lost");
 }
 
 function storeMinted(context: EngineContext, rotation: RotationRow, minted: Minted | undefined): RotationRow {
   if (!minted) throw new Error("a minted version without a value");
   const { reference, fields, oldEndsAt } = minted;
-  const version = insertVersion(context, keyOf(context, rotation), rotation.id, reference, fields);
+  const version = insertVersion(context, keyOf(context, rotation), rotation, reference, fields);
   return {
     ...rotation,
     toVersion: version.number,
@@ -105,13 +105,13 @@ export function adoptVersion(
   const key = keyOf(context, rotation);
   const isOwn = context.providerOf(key.provider).verifiedHere;
   const name = isOwn ? newPublicId(context.random) : reference;
-  return insertVersion(context, key, rotation.id, name, fields).number;
+  return insertVersion(context, key, rotation, name, fields).number;
 }
 
 function insertVersion(
   context: EngineContext,
   key: KeyRow,
-  rotationId: string,
+  { id: rotationId, connectionRevision }: Pick<RotationRow, "id" | "connectionRevision">,
   reference: string | null,
   fields: Fields | undefined,
 ): VersionRow {
@@ -131,6 +131,7 @@ function insertVersion(
     number,
     stage: "pending",
     rotationId,
+    connectionRevision,
     reference,
     ...value,
     issuedAt: context.now(),
@@ -218,7 +219,7 @@ function discardNew(context: EngineContext, rotation: RotationRow): void {
 
 /** Something may live at the service that nothing here can name: it stays visible. Returns its number. */
 function loseVersion(context: EngineContext, rotation: RotationRow): number {
-  const lost = insertVersion(context, keyOf(context, rotation), rotation.id, null, undefined);
+  const lost = insertVersion(context, keyOf(context, rotation), rotation, null, undefined);
   context.store.versions.update(lost, { stage: "lost", endReason: "lost" });
   return lost.number;
 }
@@ -269,6 +270,25 @@ function announce(
 export function isOfUse({ store }: EngineContext, keyId: string): boolean {
   const alive = store.versions.alive(keyId);
   return store.rotations.live(keyId) !== undefined || alive.some((version) => version.stage !== "revoking");
+}
+
+/** A key that is being deleted is gone once nothing of it lives and no rotation may still bring something up. */
+export function finishDeletion(context: EngineContext, keyId: string): void {
+  const { store } = context;
+  const key = store.keys.get(keyId);
+  if (key?.state !== "deleting" || store.versions.alive(keyId).length > 0 || store.rotations.live(keyId))
+    return;
+  store.destinations.unlinkKey(keyId);
+  store.keys.update(key, { state: "deleted", dueAt: null });
+  record(context, { type: "key.deleted", actor: "rekey", keyId, data: { name: key.name } });
+}
+
+/** A key that nothing of it is of use any more is revoked. */
+export function closeIfUseless(context: EngineContext, keyId: string): void {
+  const { store } = context;
+  const key = store.keys.get(keyId);
+  const wasOfUse = key?.state === "active" || key?.state === "pending";
+  if (key && wasOfUse && !isOfUse(context, keyId)) store.keys.update(key, { state: "revoked", dueAt: null });
 }
 
 /** The key of a rotation. */

@@ -7,6 +7,7 @@ import { advanceRotation } from "./changes.ts";
 import { repinToPresent } from "./connections.ts";
 import { type EngineContext, record } from "./context.ts";
 import { keyOf, versionOf } from "./effects.ts";
+import { afterDeath } from "./outcomes.ts";
 
 /**
  * Stops a rotation. What is in doubt is settled first; what was delivered is put back. A service that ends the old value by itself
@@ -76,5 +77,6 @@ export function abandonVersion(
     keyId: row.keyId,
     data: { version: row.number, reason: row.endReason, confirmed: false, abandoned: true },
   });
+  afterDeath(context, row.keyId);
   return ok(row);
 }

@@ -106,6 +106,8 @@ export function transition(at: Position, outcome: Outcome, facts: Facts, now: nu
 }
 
 function minting(at: Position, outcome: Outcome, facts: Facts, now: number): Transition {
+  // Nothing was made, so all is looked at again before the next try, which waits longer each time.
+  const again: Position = { ...at, step: "preflight", attempt: Math.max(at.attempt, facts.mints - 1) };
   switch (outcome.kind) {
     case "minted": {
       const effects: Effect[] = facts.overlap === "none" ? ["store-version", "promote"] : ["store-version"];
@@ -113,10 +115,10 @@ function minting(at: Position, outcome: Outcome, facts: Facts, now: number): Tra
     }
     case "mint-refused":
       return clockRuns(facts) || facts.escalated
-        ? block(at, outcome.problem, facts, now)
+        ? block(again, outcome.problem, facts, now)
         : finish({ state: "failed", problem: outcome.problem }, [], facts, now);
     case "mint-postponed":
-      return block(at, outcome.problem, facts, now, outcome.retryAfterMs);
+      return block(again, outcome.problem, facts, now, outcome.retryAfterMs);
     case "mint-in-doubt":
     case "mint-conflict":
       return doubt(at, outcome, facts, now);
@@ -128,7 +130,10 @@ function minting(at: Position, outcome: Outcome, facts: Facts, now: number): Tra
 function settling(at: Position, outcome: Outcome, facts: Facts, now: number): Transition {
   switch (outcome.kind) {
     case "minted":
-      return minting(at, outcome, facts, now);
+      // It was cancelled, or its key goes: what came after all is taken in and ended.
+      return at.ending
+        ? finish(at.ending, ["store-version", "discard-new"], facts, now)
+        : minting(at, outcome, facts, now);
     case "mint-conflict":
       return facts.overlap === "none"
         ? lose(outcome.problem, facts, now)

@@ -8,7 +8,7 @@ import type { VersionRow } from "../store/versions.ts";
 import { BACKOFF_MS, backoffMs } from "./backoff.ts";
 import { advanceRotation } from "./changes.ts";
 import { type EngineContext, randomUnit, record } from "./context.ts";
-import { isOfUse } from "./effects.ts";
+import { closeIfUseless, finishDeletion } from "./effects.ts";
 import { markUnwell, noteResult } from "./probe.ts";
 import { type RetirementOutcome, retire } from "./retirement.ts";
 import { allHeld } from "./sends.ts";
@@ -157,21 +157,20 @@ function release(context: EngineContext, delivery: DeliveryRow, patch: Partial<D
 
 /** A version was seen dead: its value is gone, its hash stays so that who still holds it is told the truth. */
 function bury(context: EngineContext, row: VersionRow): void {
-  const { store } = context;
   record(context, {
     type: "key.revoked",
     actor: "rekey",
     keyId: row.keyId,
     data: { version: row.number, reason: row.endReason, confirmed: row.confirmed },
   });
-  wakeSlotWaiter(context, row.keyId);
-  const key = store.keys.get(row.keyId);
-  if (key?.state === "active" && !isOfUse(context, key.id)) store.keys.update(key, { state: "revoked" });
-  if (key?.state === "deleting" && store.versions.alive(key.id).length === 0) {
-    store.destinations.unlinkKey(key.id);
-    store.keys.update(key, { state: "deleted", dueAt: null });
-    record(context, { type: "key.deleted", actor: "rekey", keyId: key.id, data: { name: key.name } });
-  }
+  afterDeath(context, row.keyId);
+}
+
+/** What the end of a version may set free: a slot, the key's own end. */
+export function afterDeath(context: EngineContext, keyId: string): void {
+  wakeSlotWaiter(context, keyId);
+  closeIfUseless(context, keyId);
+  finishDeletion(context, keyId);
 }
 
 /** A slot is free: the rotation that may wait for it looks now. */

@@ -70,13 +70,20 @@ export class ConnectionTable extends Table<ConnectionRow> {
     );
   }
 
-  /** Deletes every revision but the present one and those that are still in use. */
-  pruneRevisions({ id, revision }: ConnectionRow, pinned: readonly number[]): void {
-    const kept = [revision, ...pinned];
+  /** Deletes every revision but the present one and those that a live rotation or a version that is not dead keeps to. */
+  pruneRevisions({ id, revision }: ConnectionRow): void {
     this.sql.all(
-      `DELETE FROM connectionRevision WHERE connectionId = ? AND revision NOT IN (${kept.map(() => "?").join(", ")})`,
+      `DELETE FROM connectionRevision WHERE connectionId = ? AND revision <> ?
+       AND revision NOT IN (
+         SELECT connectionRevision FROM rotation WHERE live = 1 AND connectionRevision IS NOT NULL
+           AND keyId IN (SELECT id FROM key WHERE connectionId = ?)
+         UNION SELECT connectionRevision FROM version WHERE connectionRevision IS NOT NULL
+           AND stage NOT IN ('revoked', 'discarded', 'lost')
+           AND keyId IN (SELECT id FROM key WHERE connectionId = ?))`,
       id,
-      ...kept,
+      revision,
+      id,
+      id,
     );
   }
 

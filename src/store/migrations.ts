@@ -197,6 +197,7 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX keyConnection ON key (connectionId) WHERE connectionId IS NOT NULL;
 
   ALTER TABLE version ADD COLUMN compromisedAt INTEGER;
+  ALTER TABLE version ADD COLUMN connectionRevision INTEGER;
   ALTER TABLE version ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE delivery ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE rotation ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0;

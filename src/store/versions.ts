@@ -40,6 +40,8 @@ export interface VersionRow extends Urgent {
   confirmed: boolean;
   attempt: number;
   lastCall: CallReport | null;
+  /** The revision of the key's connection under which it was made, where it is to be revoked. */
+  connectionRevision: number | null;
   /** When it was reported leaked. */
   compromisedAt: number | null;
 }
@@ -55,6 +57,7 @@ export const NEW_VERSION = {
   confirmed: false,
   attempt: 0,
   lastCall: null,
+  connectionRevision: null,
   compromisedAt: null,
   urgent: false,
 } satisfies Partial<VersionRow>;
@@ -81,6 +84,7 @@ export class VersionTable extends WorkTable<VersionRow> {
       confirmed: "boolean",
       attempt: "plain",
       lastCall: "json",
+      connectionRevision: "plain",
       compromisedAt: "plain",
       urgent: "boolean",
       claim: "plain",

@@ -103,6 +103,7 @@ export function createKey(
       number: 1,
       stage: "current",
       rotationId: null,
+      connectionRevision: connection.value?.revision ?? null,
       issuedAt: input.issuedAt ?? now,
       promotedAt: now,
     });

@@ -4,7 +4,8 @@ import type { Fields } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { advanceRotation, reschedule, startByHand, startRotation } from "../../rotation/changes.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
-import { isOfUse, killVersion } from "../../rotation/effects.ts";
+import { closeIfUseless, finishDeletion, killVersion } from "../../rotation/effects.ts";
+import { supersede } from "../../rotation/sends.ts";
 import { findSlotProblem } from "../../rotation/steps/preflight.ts";
 import type { KeyFilter, KeyRow, Policy } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
@@ -108,19 +109,15 @@ export function deleteKey(
   if (key.state === "deleting" || key.state === "deleted") return getKey(context, key.id);
   const opens = store.connections.openedBy(key.id).map(({ id }) => id);
   if (opens.length > 0) return err({ code: "in-use", usedBy: opens });
-  const alive = endEveryVersion(context, key, "deleted");
+  endEveryVersion(context, key, "deleted");
   record(context, {
     type: "key.updated",
     actor: caller.id,
     keyId: key.id,
     data: { changed: "state", state: "deleting" },
   });
-  const ended = store.keys.get(key.id) ?? key;
-  store.keys.update(ended, { state: alive > 0 ? "deleting" : "deleted", dueAt: null });
-  if (alive === 0) {
-    store.destinations.unlinkKey(key.id);
-    record(context, { type: "key.deleted", actor: caller.id, keyId: key.id, data: { name: key.name } });
-  }
+  store.keys.update(store.keys.get(key.id) ?? key, { state: "deleting", dueAt: null });
+  finishDeletion(context, key.id);
   return getKey(context, key.id);
 }
 
@@ -204,7 +201,7 @@ export function findRotationRefusal(context: EngineContext, key: KeyRow): Failur
     return { code: "cooldown", retryAt: new Date(key.cooldownUntil).toISOString() };
   }
   const freesAt = store.rotations.live(key.id) ? undefined : findSlotProblem(context, key)?.freesAt;
-  if (freesAt !== undefined) {
+  if (freesAt !== undefined && freesAt > now) {
     return { code: "grace-running", retryAt: new Date(Math.max(freesAt, now)).toISOString() };
   }
   return undefined;
@@ -218,8 +215,8 @@ export function badCursor(): Failure {
   return { code: "invalid", errors: [{ path: "cursor", message: "not a cursor of this list" }] };
 }
 
-/** Revokes what is alive, old values first, so that the live rotation sees no way back and stops. Returns how many are alive. */
-function endEveryVersion(context: EngineContext, key: KeyRow, reason: "revoked" | "deleted"): number {
+/** Revokes what is alive, old values first, so that the live rotation sees no way back and stops. */
+function endEveryVersion(context: EngineContext, key: KeyRow, reason: "revoked" | "deleted"): void {
   const { store } = context;
   for (const version of store.versions.alive(key.id)) {
     if (version.stage === "current" || version.stage === "previous") killVersion(context, version, reason);
@@ -228,17 +225,8 @@ function endEveryVersion(context: EngineContext, key: KeyRow, reason: "revoked" 
   if (rotation)
     advanceRotation(context, rotation, { outcome: { kind: "stopped", problem: `the key was ${reason}` } });
   for (const delivery of store.deliveries.unsettled(key.id)) {
-    store.deliveries.update(delivery, { state: "superseded", dueAt: null, claim: delivery.claim + 1 });
+    supersede(context, delivery);
   }
-  return store.versions.alive(key.id).length;
-}
-
-/** A key that nothing of it is of use any more is revoked. */
-function closeIfUseless(context: EngineContext, keyId: string): void {
-  const { store } = context;
-  const key = store.keys.get(keyId);
-  const wasOfUse = key?.state === "active" || key?.state === "pending";
-  if (key && wasOfUse && !isOfUse(context, keyId)) store.keys.update(key, { state: "revoked" });
 }
 
 /** Revokes one version now. Returns why that cannot be done, or undefined. */

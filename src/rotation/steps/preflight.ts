@@ -29,7 +29,7 @@ export const preflight: Step = async (context, rotation) => {
     return { outcome, ...(rotation.urgent && { alsoCommit: () => freeSlot(context, key) }) };
   }
 
-  const hold = rotation.urgent ? undefined : findHold(context, key);
+  const hold = rotation.urgent ? undefined : findHold(context, key, rotation);
   if (hold) return { outcome: { kind: "preflight-red", problem: hold } };
   if (provider.connects && !asks.connection) {
     return { outcome: { kind: "preflight-red", problem: "its connection has no credential" } };
@@ -92,9 +92,10 @@ export function findSlotProblem(context: EngineContext, key: KeyRow): SlotProble
   if (alive.length < maxLive) return undefined;
   const leaving = alive.find((version) => version.stage === "previous" || version.stage === "revoking");
   if (!leaving) return { problem: "the service has no free slot" };
+  const isInGrace = leaving.stage === "previous";
   return {
-    problem: `version ${leaving.number} holds the slot until its grace ends`,
-    freesAt: leaving.graceEndsAt ?? context.now(),
+    problem: `version ${leaving.number} holds the slot until ${isInGrace ? "its grace ends" : "it is seen dead"}`,
+    freesAt: (isInGrace ? leaving.graceEndsAt : null) ?? context.now(),
   };
 }
 

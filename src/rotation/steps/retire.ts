@@ -24,7 +24,7 @@ export async function retireVersion(
       ? { kind: "grace-ended", byService: provider.overlap === "provider" }
       : { kind: "time-unproven" };
   }
-  const asks = providerContext(context, key, version);
+  const asks = providerContext(context, key, version, version.connectionRevision);
   if (mustRevoke(version) && provider.revoke) {
     const result = await provider.revoke(asks, credentialOf(context, version));
     if (result.kind === "failed") return { kind: "revoke-failed", ...waitOf(result.retryAfterMs) };
