@@ -131,10 +131,10 @@ describe("minting and testing that go wrong", () => {
     expect(effects).toEqual([]);
   });
 
-  it("waits when the service says later", () => {
+  it("waits when the service says later, and looks at everything again", () => {
     const postponed: Outcome = { kind: "mint-postponed", problem: "429", retryAfterMs: HOUR };
     expect(go(at("mint"), postponed).next).toMatchObject({
-      step: "mint",
+      step: "preflight",
       state: "blocked",
       dueAt: NOW + HOUR,
     });
