@@ -5,7 +5,15 @@ import { formatToken, newCode, newPublicId, parseToken } from "../../src/issuer/
 import { SCOPES } from "../../src/keyring/scopes.ts";
 import { request } from "../support/api.ts";
 import { eventually } from "../support/eventually.ts";
-import { expectProblem, type Furnished, furnish, makeAccessKey, makeKey, snapshot } from "./fixtures.ts";
+import {
+  expectProblem,
+  type Furnished,
+  furnish,
+  makeAccessKey,
+  makeKey,
+  settle,
+  snapshot,
+} from "./fixtures.ts";
 import { ROUTES, titleOf } from "./routes.ts";
 
 afterEach(() => {
@@ -148,6 +156,7 @@ describe.each(BAD)("$is", ({ code, atKeyrings, header }) => {
   it(`opens no route: ${code}, and nothing changes`, async () => {
     const ring = await furnish();
     const authorization = await header(ring);
+    await settle(ring);
     const before = await snapshot(ring);
     for (const route of ROUTES) {
       const { method, path, body, scopes } = route;

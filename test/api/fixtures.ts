@@ -166,7 +166,8 @@ function readable(value: unknown): unknown {
 /** Waits until no work of a keyring is due or under way. */
 export async function settle(ring: Pick<TestKeyring, "code">): Promise<void> {
   await eventually(async () => {
-    const { due = [] } = await readTables(ring);
+    const { due = [], version = [] } = await readTables(ring);
+    expect(version.filter(({ leaseUntil }) => Number(leaseUntil) > Date.now())).toEqual([]);
     const soon = Date.now() + 60_000;
     // A version in grace is at rest until its time has come; what is due later may be in a worker's hands.
     const work = due.filter(
