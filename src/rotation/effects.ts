@@ -72,6 +72,7 @@ export function killVersion(context: EngineContext, version: VersionRow, endReas
 /**
  * Takes in a credential that the service made for us and that will never be of use: its value was lost on the way, or the
  * rotation had ended when it came. It goes straight to its revocation.
+ * @param fields its value, when that came after all: then it ends as discarded, not as lost
  */
 export function recordOrphan(
   context: EngineContext,

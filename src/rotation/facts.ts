@@ -49,7 +49,7 @@ export function resolverOf(provider: Provider): Resolver {
   return provider.list ? "list" : "nobody";
 }
 
-/** A version's place between intent and answer: when no call that was started now can be running any more. */
+/** When a call to mint that starts now must be over, and what it made must show at the service. Milliseconds since the epoch. */
 export function settleTime(provider: Provider, startedAt: number): number {
   return startedAt + 2 * provider.timeoutMs + provider.propagationMs;
 }
