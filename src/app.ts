@@ -7,8 +7,10 @@ import { addDestinations } from "./api/destinations.ts";
 import { addEvents } from "./api/events.ts";
 import { addKeyrings } from "./api/keyrings.ts";
 import { addKeys } from "./api/keys.ts";
+import { addPolicies } from "./api/policies.ts";
 import { Problem, respondWith } from "./api/problem.ts";
 import { addRotations } from "./api/rotations.ts";
+import { addSettings } from "./api/settings.ts";
 import { addVerify } from "./api/verify.ts";
 import { readConfig } from "./env.ts";
 import { fieldErrorsOf } from "./errors/fields.ts";
@@ -45,6 +47,8 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
   addKeys(app);
   addRotations(app);
   addDestinations(app);
+  addPolicies(app);
+  addSettings(app);
   addVerify(app);
   addEvents(app);
 

@@ -4,6 +4,7 @@ import { durationSchema, parseDuration } from "../duration.ts";
 import { isPrefix } from "../issuer/token.ts";
 import { PROVIDER_NAMES } from "../providers/registry.ts";
 import { onKeyring } from "./auth.ts";
+import { policyOutSchema, policySchema } from "./policy-schema.ts";
 import { rotationSchema } from "./rotations.ts";
 import {
   answer,
@@ -14,7 +15,6 @@ import {
   optionalTimeOutSchema,
   pageQuerySchema,
   pageSchema,
-  policySchema,
   problems,
   security,
   timeOutSchema,
@@ -47,7 +47,13 @@ const referenceSchema = z
   .max(512)
   .openapi({ description: "How the service that made the value names it." });
 
+const nameOrIdSchema = z.string().min(1).max(100);
+
 const scopesSchema = z.array(z.string().min(1).max(100)).max(100);
+
+const policyChoiceSchema = z
+  .union([nameOrIdSchema, policySchema])
+  .openapi({ description: "A policy of its own, or the id or name of a shared one." });
 
 const createKeySchema = z
   .strictObject({
@@ -65,7 +71,7 @@ const createKeySchema = z
     subject: z.string().max(200).optional(),
     expiresAt: timeSchema.optional(),
     labels: labelsSchema.default({}),
-    policy: policySchema.default({}),
+    policy: policyChoiceSchema.default({}),
     destinations: z.array(destinationLinkSchema).max(50).default([]),
     fields: fieldsSchema.optional().openapi({ description: "Adopt this existing value." }),
     reference: referenceSchema.optional(),
@@ -77,7 +83,7 @@ const createKeySchema = z
 
 const patchKeySchema = z
   .strictObject({
-    policy: policySchema.optional(),
+    policy: policyChoiceSchema.optional(),
     destinations: z.array(destinationLinkSchema).max(50).optional(),
     labels: labelsSchema.optional(),
     paused: z.boolean().optional(),
@@ -112,7 +118,8 @@ const keySummarySchema = z
     subject: z.string().nullable(),
     expiresAt: optionalTimeOutSchema,
     labels: z.record(z.string(), z.string()),
-    policy: policySchema,
+    policy: policyOutSchema,
+    sharedPolicy: z.string().nullable().openapi({ description: "Name of the shared policy that it has." }),
     paused: z.boolean(),
     state: z.enum(["pending", "active", "lost", "revoked", "deleting", "deleted"]),
     revision: z.int(),

@@ -1,41 +1,13 @@
 /** What several resources share on the wire. One schema validates and documents. */
 import { z } from "@hono/zod-openapi";
-import { durationSchema, periodSchema } from "../duration.ts";
 import { problemSchema } from "./problem.ts";
 
 export const nameSchema = z
   .string()
-  .regex(/^(?!(?:key|con|dst|rot|dlv|evt)_)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+  .regex(/^(?!(?:key|con|dst|rot|dlv|evt|pol)_)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
     message: "must be 1 to 64 letters, digits, dots, dashes or underscores, and not look like an id",
   })
   .openapi({ example: "billing-api" });
-
-export const policySchema = z
-  .strictObject({
-    maxAge: periodSchema
-      .optional()
-      .openapi({ example: "30d", description: "Rotate when the current version is this old." }),
-    jitter: durationSchema
-      .optional()
-      .openapi({ description: "Up to this much is added to maxAge, fixed per version. Default 0." }),
-    grace: durationSchema
-      .optional()
-      .openapi({ description: "How long the old version stays valid. Default 24h." }),
-    deliverWithin: durationSchema
-      .optional()
-      .openapi({ description: "After this the old value is put back everywhere. Default 6h." }),
-    cooldown: durationSchema
-      .optional()
-      .openapi({ description: "No rotation by hand this long after one. Default 0, for access keys 60m." }),
-    onCompromise: z
-      .enum(["replace-first", "hold", "revoke-first", "revoke-only", "notify-only"])
-      .optional()
-      .openapi({
-        description:
-          "When the current value leaked: replace it and revoke it after a minute even without a replacement (replace-first, the default), only with one (hold), revoke it before (revoke-first) or without replacing it (revoke-only), or only say so (notify-only).",
-      }),
-  })
-  .openapi("Policy");
 
 export const labelsSchema = z
   .record(z.string().regex(/^[A-Za-z0-9._/-]{1,63}$/), z.string().max(255))

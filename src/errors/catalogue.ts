@@ -115,7 +115,12 @@ export const CATALOGUE = {
   "key-paused": {
     status: 409,
     title: "The key is paused",
-    remedy: "Set paused to false with PATCH, then rotate.",
+    remedy: "Set paused to false with PATCH, on the key or on its policy, then rotate.",
+  },
+  frozen: {
+    status: 409,
+    title: "The key's policy is in a freeze",
+    remedy: "Wait until `retryAt`, or change the policy. A leak is still acted on at once.",
   },
   "key-deleting": {
     status: 409,
@@ -239,11 +244,11 @@ export interface Failure {
   scope?: string;
   /** Offending scopes, for `scope-exceeded`. */
   scopes?: string[];
-  /** ISO 8601, for `cooldown` and `grace-running`. */
+  /** ISO 8601, for `cooldown`, `frozen` and `grace-running`. */
   retryAt?: string;
   /** Seconds, sent as Retry-After. */
   retryAfterSeconds?: number;
-  /** Ids that use it, for `in-use`. */
+  /** Ids of keys or connections, for `in-use` and `no-receiver`. */
   usedBy?: string[];
   /** Id of what holds the name. */
   holder?: string;

@@ -26,6 +26,12 @@ export const EVENT_TYPES = [
   "destination.created",
   "destination.updated",
   "destination.deleted",
+  "policy.created",
+  "policy.updated",
+  "policy.deleted",
+  "settings.updated",
+  "hold.started",
+  "hold.released",
 ] as const;
 
 export type EventType = (typeof EVENT_TYPES)[number];

@@ -11,6 +11,7 @@ import { registryOf } from "../registry/stub.ts";
 import { err, ok, type Result } from "../result.ts";
 import { type EngineContext, record } from "../rotation/context.ts";
 import { Engine } from "../rotation/engine.ts";
+import type { Outage } from "../rotation/policy.ts";
 import { isAnchored } from "../rotation/witness.ts";
 import { EventTable } from "../store/events.ts";
 import { isMade, migrate } from "../store/migrations.ts";
@@ -289,7 +290,7 @@ export class Host {
   }
 
   /** See `Keyring.visit`. */
-  visit(): Answer<Visited> {
+  visit(outage: Outage | null = null): Answer<Visited> {
     const open = this.opened();
     if (!open.ok) return open;
     const refusal = this.refusal();
@@ -302,14 +303,18 @@ export class Host {
     let nextStartAt = due.earliestStartAt();
     this.#reportedStartAt = nextStartAt;
     let started = 0;
+    let goesOn = true;
     if (nextStartAt !== null && nextStartAt <= context.now()) {
-      started = engine.startDue(STARTS_PER_VISIT);
+      const begun = engine.startDue(STARTS_PER_VISIT, outage);
+      started = begun.count;
+      goesOn = begun.goesOn;
       nextStartAt = due.earliestStartAt();
       this.#reportedStartAt = nextStartAt;
     } else {
       engine.pump();
     }
-    return ok({ nextStartAt, started, more: nextStartAt !== null && nextStartAt <= context.now() });
+    const more = goesOn && nextStartAt !== null && nextStartAt <= context.now();
+    return ok({ nextStartAt, started, more });
   }
 
   /** The alarm: serves what is under way. Never throws, as the platform drops an alarm that failed six times. */

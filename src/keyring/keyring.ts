@@ -5,8 +5,9 @@
 import { DurableObject } from "cloudflare:workers";
 import { type ChainReport, verifyChain } from "../events/chain.ts";
 import { err, ok } from "../result.ts";
+import type { Outage } from "../rotation/policy.ts";
 import { probeDestination } from "../rotation/probe.ts";
-import type { KeyFilter } from "../store/keys.ts";
+import type { KeyFilter, Policy } from "../store/keys.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import type { Caller } from "./caller.ts";
 import { type Answer, type Call, Host, type Reconciled, type Visited } from "./host.ts";
@@ -15,7 +16,9 @@ import { type CreatedKey, type CreateKeyInput, createKey } from "./operations/cr
 import * as destinations from "./operations/destinations.ts";
 import * as events from "./operations/events.ts";
 import * as keys from "./operations/keys.ts";
+import * as policies from "./operations/policies.ts";
 import * as rotations from "./operations/rotations.ts";
+import * as settings from "./operations/settings.ts";
 import * as verification from "./operations/verify.ts";
 import type { Page, PageRequest } from "./page.ts";
 import type {
@@ -239,6 +242,72 @@ export class Keyring extends DurableObject<Env> {
     return noted;
   }
 
+  createPolicy(call: Call, input: { name: string; policy: Policy }): Answer<policies.PolicyView> {
+    return this.#host.write(
+      call,
+      "settings:write",
+      ({ context }, caller) => policies.createPolicy(context, caller, input),
+      ({ id }) => ({ resource: id }),
+      ({ context }, { resource }) => policies.getPolicy(context, resource),
+    );
+  }
+
+  listPolicies(call: Call, page: PageRequest): Answer<Page<policies.PolicyView>> {
+    return this.#host.read(call, "settings:read", ({ context }) => policies.listPolicies(context, page));
+  }
+
+  getPolicy(call: Call, idOrName: string): Answer<policies.PolicyView> {
+    return this.#host.read(call, "settings:read", ({ context }) => policies.getPolicy(context, idOrName));
+  }
+
+  /** Changes a policy for all its keys. A dry run answers the effect and changes nothing. */
+  patchPolicy(
+    call: Call,
+    idOrName: string,
+    input: policies.PatchPolicyInput,
+    dryRun: boolean,
+  ): Answer<policies.ChangedPolicy> {
+    return this.#host.write(call, "settings:write", ({ context }, caller) =>
+      policies.patchPolicy(context, caller, idOrName, input, dryRun),
+    );
+  }
+
+  deletePolicy(call: Call, idOrName: string): Answer<void> {
+    return this.#host.write(call, "settings:write", ({ context }, caller) =>
+      policies.deletePolicy(context, caller, idOrName),
+    );
+  }
+
+  getSettings(call: Call): Answer<settings.SettingsView> {
+    return this.#host.read(call, "settings:read", ({ context }) => ok(settings.getSettings(context)));
+  }
+
+  patchSettings(call: Call, input: settings.PatchSettingsInput): Answer<settings.SettingsView> {
+    return this.#host.write(call, "settings:write", ({ context }, caller) =>
+      settings.patchSettings(context, caller, input),
+    );
+  }
+
+  holdRotations(call: Call, input: settings.HoldInput): Answer<settings.SettingsView> {
+    return this.#host.write(
+      call,
+      "settings:write",
+      ({ context }, caller) => settings.holdRotations(context, caller, input),
+      () => ({ resource: "hold" }),
+      ({ context }) => ok(settings.getSettings(context)),
+    );
+  }
+
+  releaseRotations(call: Call): Answer<settings.SettingsView> {
+    return this.#host.write(
+      call,
+      "settings:write",
+      ({ context }, caller) => settings.releaseRotations(context, caller),
+      () => ({ resource: "hold" }),
+      ({ context }) => ok(settings.getSettings(context)),
+    );
+  }
+
   listDeliveries(call: Call, key: string | undefined, page: PageRequest): Answer<Page<DeliveryView>> {
     return this.#host.read(call, "keys:read", ({ context }) =>
       destinations.listDeliveries(context, key, page),
@@ -272,10 +341,11 @@ export class Keyring extends DurableObject<Env> {
 
   /**
    * The sweep's visit: starts what is past its age and sets the alarm again, should it have been lost.
+   * @param outage when cron did not come, if it did not lately: what fell due then is spread over the hour after
    * @returns when the next scheduled start is due (milliseconds since the epoch), or null; `more` when some are due already
    */
-  visit(): Answer<Visited> {
-    return this.#host.visit();
+  visit(outage: Outage | null = null): Answer<Visited> {
+    return this.#host.visit(outage);
   }
 
   override alarm(): void {

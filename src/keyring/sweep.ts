@@ -2,6 +2,7 @@
 import { Gate } from "../outbound/gate.ts";
 import type { DueVisit, VisitReport } from "../registry/registry.ts";
 import { registryOf } from "../registry/stub.ts";
+import type { Outage } from "../rotation/policy.ts";
 import { keyringOf } from "./stub.ts";
 
 const PAGE = 100;
@@ -26,7 +27,7 @@ export async function sweep(env: Env, scheduledAt: number): Promise<SweepReport>
   const registry = registryOf(env);
   const gate = new Gate(VISITS_AT_ONCE);
   const report: SweepReport = { visited: 0, failed: 0, started: 0 };
-  await registry.beginSweep(scheduledAt);
+  const outage = await registry.beginSweep(scheduledAt);
   const lists = [
     { most: MAX_VISITS - RESERVED_FOR_UNSEEN, next: (limit: number) => registry.nextDue(scheduledAt, limit) },
     { most: MAX_VISITS, next: (limit: number) => registry.nextUnseen(scheduledAt, limit) },
@@ -35,7 +36,7 @@ export async function sweep(env: Env, scheduledAt: number): Promise<SweepReport>
     while (report.visited < most) {
       const due = await next(Math.min(PAGE, most - report.visited));
       if (due.length === 0) break;
-      const visits = await Promise.all(due.map((one) => gate.run(() => visit(env, one, report))));
+      const visits = await Promise.all(due.map((one) => gate.run(() => visit(env, one, outage, report))));
       await registry.noteVisits(visits, scheduledAt);
     }
   }
@@ -44,12 +45,17 @@ export async function sweep(env: Env, scheduledAt: number): Promise<SweepReport>
 }
 
 /** Visits one keyring, again while it has more to start than one visit does. */
-async function visit(env: Env, due: DueVisit, report: SweepReport): Promise<VisitReport> {
+async function visit(
+  env: Env,
+  due: DueVisit,
+  outage: Outage | null,
+  report: SweepReport,
+): Promise<VisitReport> {
   let nextStartAt: number | null = null;
   try {
     for (let calls = 0; calls < MAX_VISITS_OF_ONE; calls++) {
       report.visited += 1;
-      const seen = await keyringOf(env, due.code).visit();
+      const seen = await keyringOf(env, due.code).visit(outage);
       if (!seen.ok) throw new Error(seen.error.code);
       report.started += seen.value.started;
       nextStartAt = seen.value.nextStartAt;

@@ -49,6 +49,8 @@ export interface KeySummaryView {
   expiresAt: string | null;
   labels: Record<string, string>;
   policy: Policy;
+  /** Name of the shared policy that it has. */
+  sharedPolicy: string | null;
   paused: boolean;
   state: KeyState;
   revision: number;
@@ -143,6 +145,7 @@ export function summarizeKey(store: Store, key: KeyRow): KeySummaryView {
     expiresAt: isoOf(key.expiresAt),
     labels: key.labels,
     policy: key.policy,
+    sharedPolicy: key.policyId === null ? null : (store.policies.get(key.policyId)?.name ?? null),
     paused: key.paused,
     state: key.state,
     revision: key.revision,

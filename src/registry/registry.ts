@@ -184,9 +184,18 @@ export class Registry extends DurableObject<Env> {
     });
   }
 
-  /** Begins a sweep: keeps the cron's time, by which keyrings check their clocks. */
-  beginSweep(scheduledAt: number): void {
-    if (scheduledAt > (this.lastCronAt() ?? 0)) this.#set("lastCronAt", scheduledAt);
+  /**
+   * Begins a sweep: keeps the cron's time, by which keyrings check their clocks.
+   * @returns when cron last stayed away for over an hour, or null when it never did
+   */
+  beginSweep(scheduledAt: number): { from: number; until: number } | null {
+    const last = this.lastCronAt();
+    if (last !== null && scheduledAt > last + HOUR_MS) {
+      this.#set("outage", JSON.stringify({ from: last, until: scheduledAt }));
+    }
+    if (scheduledAt > (last ?? 0)) this.#set("lastCronAt", scheduledAt);
+    const [row] = this.#sql.all<{ value: string }>("SELECT value FROM setting WHERE name = 'outage'");
+    return row ? (JSON.parse(row.value) as { from: number; until: number }) : null;
   }
 
   /** Ends a sweep: forgets requests older than a day, and the dead whom no restore can bring back. */

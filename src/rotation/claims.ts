@@ -11,6 +11,7 @@ import type { Store } from "../store/store.ts";
 import type { VersionRow } from "../store/versions.ts";
 import type { Claimable, WorkTable } from "../store/work-table.ts";
 import type { EngineContext } from "./context.ts";
+import { applyPolicy } from "./policies.ts";
 import { mayReceive } from "./steps/deliver.ts";
 
 /** Longer than any call may take, so that two workers never hold the same row. */
@@ -171,6 +172,11 @@ function claimKind(
       }
       return { claims: [], seen: rows.length };
     }
+    case "policy": {
+      const rows = store.policies.due(lane, now, room);
+      for (const row of rows) applyPolicy(context, row);
+      return { claims: [], seen: rows.length };
+    }
   }
 }
 
@@ -181,6 +187,7 @@ function repairQueue({ due, ...store }: Store, lane: Lane, now: number): void {
     version: store.versions,
     delivery: store.deliveries,
     idempotency: store.idempotency,
+    policy: store.policies,
   };
   for (const { kind, id, at } of due.workDue(lane, now, MAX_IN_FLIGHT)) {
     const dueAt = owners[kind].get(id)?.dueAt ?? null;

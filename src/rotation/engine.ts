@@ -6,7 +6,7 @@ import type { DeliveryRow } from "../store/deliveries.ts";
 import { WORK_LANES, type WorkLane } from "../store/due.ts";
 import type { RotationRow, RotationStep } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
-import { advanceRotation, intendMint, startRotation } from "./changes.ts";
+import { advanceRotation, intendMint } from "./changes.ts";
 import { type Claim, claimDue, InFlight, leaseToGoOn } from "./claims.ts";
 import { endPatience } from "./compromise.ts";
 import type { EngineContext } from "./context.ts";
@@ -14,7 +14,8 @@ import { keyOf, recordOrphan } from "./effects.ts";
 import { factsOf } from "./facts.ts";
 import { transition } from "./machine.ts";
 import { settleDelivery, settleRetirement } from "./outcomes.ts";
-import { isDue, nextRotationAt } from "./policy.ts";
+import type { Outage } from "./policy.ts";
+import { type Started, startScheduled } from "./starts.ts";
 import { deliver, mayStillLand } from "./steps/deliver.ts";
 import { mint } from "./steps/mint.ts";
 import { preflight } from "./steps/preflight.ts";
@@ -50,31 +51,9 @@ export class Engine {
     this.#host = host;
   }
 
-  /** Starts what is past its age, at most `limit`; cron calls this. Returns how many were started. */
-  startDue(limit: number): number {
-    const { store } = this.#context;
-    const now = this.#context.now();
-    const started = store.transaction(() => {
-      let count = 0;
-      for (const entry of store.due.startsDue(now, limit)) {
-        const key = store.keys.get(entry.id);
-        if (!key) continue;
-        const current = store.versions.current(key.id);
-        if (isDue(key, current, now) && !store.rotations.live(key.id)) {
-          startRotation(this.#context, key, {
-            trigger: "schedule",
-            reason: null,
-            requestedBy: "cron",
-            grace: null,
-          });
-          count += 1;
-        } else {
-          const next = nextRotationAt(key, current);
-          store.keys.update(key, { dueAt: next !== null && next > now ? next : null });
-        }
-      }
-      return count;
-    });
+  /** Starts what is past its age, as far as it may; cron calls this. See `startScheduled`. */
+  startDue(limit: number, outage: Outage | null = null): Started {
+    const started = this.#context.store.transaction(() => startScheduled(this.#context, limit, outage));
     this.pump();
     return started;
   }

@@ -3,41 +3,107 @@ import { sha256 } from "../crypto/hash.ts";
 import { parseDuration } from "../duration.ts";
 import type { KeyRow, Policy } from "../store/keys.ts";
 import type { VersionRow } from "../store/versions.ts";
+import { firstAllowed, nextMoment } from "./calendar.ts";
 
 const DEFAULT_GRACE = "24h";
 const DEFAULT_DELIVER_WITHIN = "6h";
+const DEFAULT_MAX_GRACE = "30d";
 
 /** What a policy leaves open is decided by the provider, then by these defaults. */
 export interface PolicyDefaults {
   cooldown: string;
 }
 
+type PlannedKey = Pick<KeyRow, "policy" | "paused" | "state" | "expiresAt" | "retryAt">;
+type Dated = Pick<VersionRow, "id" | "issuedAt">;
+
 /**
- * When the key should next be rotated: its current version's age reaches `maxAge`, plus a share of `jitter` that is fixed for
- * that version, and not before `retryAt` after a failure. A key that has no value yet is tried again then. Null when nothing is
- * scheduled.
+ * When the key should next be rotated: its current version's age reaches `maxAge`, or the first moment of `schedule` after it was
+ * made; plus a share of `jitter` that is fixed for that version, not before `retryAt` after a failure, inside the policy's window and
+ * outside of its freezes. A key that has no value yet is tried again at `retryAt`. Null when nothing is scheduled.
  */
-export function nextRotationAt(
-  key: Pick<KeyRow, "policy" | "paused" | "state" | "expiresAt" | "retryAt">,
-  current: Pick<VersionRow, "id" | "issuedAt"> | undefined,
-): number | null {
-  const { maxAge, jitter } = key.policy;
-  if (key.state === "pending" && !key.paused) return key.retryAt;
-  if (maxAge === undefined || key.paused || key.state !== "active" || !current) return null;
-  const aged = current.issuedAt + parseDuration(maxAge);
-  const spread = Math.floor(parseDuration(jitter ?? "0") * unitOf(current.id));
-  const at = Math.max(aged + spread, key.retryAt ?? 0);
-  return key.expiresAt !== null && at >= key.expiresAt ? null : at;
+export function nextRotationAt(key: PlannedKey, current: Dated | undefined): number | null {
+  const { policy } = key;
+  if (isPaused(key)) return null;
+  if (key.state === "pending") return key.retryAt;
+  if (key.state !== "active" || !current) return null;
+  const base = dueBase(policy, current);
+  if (base === null) return null;
+  const spread = unitOf(current.id);
+  const jitter = jitterMs(policy);
+  const at = allowedAt(key, current, Math.max(base + Math.floor(jitter * spread), key.retryAt ?? 0));
+  return at === null || (key.expiresAt !== null && at >= key.expiresAt) ? null : at;
+}
+
+/** The first time at or after `at` at which a policy lets a scheduled rotation begin. */
+function allowedAt({ policy }: PlannedKey, current: Dated, at: number): number | null {
+  const { window, freezes = [] } = policy;
+  return firstAllowed(at, window, freezes, unitOf(current.id), jitterMs(policy));
+}
+
+/** When the value is old enough, before any jitter. */
+function dueBase({ maxAge, schedule }: Policy, { issuedAt }: Dated): number | null {
+  if (maxAge !== undefined) return issuedAt + parseDuration(maxAge);
+  return schedule ? nextMoment(schedule, issuedAt) : null;
+}
+
+function jitterMs({ jitter }: Policy): number {
+  return parseDuration(jitter ?? "0");
+}
+
+/** True when nothing new begins, by the key's own switch or by its policy's. */
+export function isPaused({ paused, policy }: Pick<KeyRow, "paused" | "policy">): boolean {
+  return paused || policy.paused === true;
+}
+
+/** True when a policy plans rotations at all. */
+export function isPlanned({ maxAge, schedule }: Policy): boolean {
+  return maxAge !== undefined || schedule !== undefined;
+}
+
+/**
+ * When the schedule's next rotation begins, as seen now: what is overdue begins now, or when the window opens next. Null when nothing
+ * is scheduled.
+ */
+export function nextStartAt(key: PlannedKey, current: Dated | undefined, now: number): number | null {
+  const at = nextRotationAt(key, current);
+  if (at === null || at > now) return at;
+  const start = current ? allowedAt(key, current, now) : now;
+  return start === null || (key.expiresAt !== null && start >= key.expiresAt) ? null : start;
 }
 
 /** True when the schedule asks for a rotation now. */
-export function isDue(
-  key: Pick<KeyRow, "policy" | "paused" | "state" | "expiresAt" | "retryAt">,
-  current: Pick<VersionRow, "id" | "issuedAt"> | undefined,
-  now: number,
-): boolean {
-  const at = nextRotationAt(key, current);
-  return at !== null && at <= now && (key.expiresAt === null || now < key.expiresAt);
+export function isDue(key: PlannedKey, current: Dated | undefined, now: number): boolean {
+  return nextStartAt(key, current, now) === now;
+}
+
+/** A stretch of time in which nothing was started, milliseconds since the epoch. */
+export interface Outage {
+  from: number;
+  until: number;
+}
+
+/** Over how long the rotations are spread that an outage held up. */
+const CATCH_UP_MS = 3_600_000;
+
+/**
+ * When a rotation begins that fell due while nothing was started, so that not all of them begin at once: somewhere in the hour after,
+ * the same for one version each time. Null when it did not fall due then.
+ */
+export function catchUpAt(
+  key: PlannedKey,
+  current: Dated | undefined,
+  dueAt: number,
+  outages: readonly Outage[],
+): number | null {
+  const outage = outages.find(({ from, until }) => from < dueAt && dueAt < until);
+  if (!outage || !current) return null;
+  return allowedAt(key, current, outage.until + Math.floor(unitOf(current.id) * CATCH_UP_MS));
+}
+
+/** The longest that an old version may live, whatever holds it. Milliseconds. */
+export function maxGraceMs(policy: Policy): number {
+  return Math.max(parseDuration(policy.maxGrace ?? DEFAULT_MAX_GRACE), graceMs(policy, null));
 }
 
 /** How long the old version should live: the grace asked for, or the policy's. Milliseconds. */

@@ -5,7 +5,7 @@
  */
 import type { Sql } from "./sql.ts";
 
-export type WorkKind = "rotation" | "version" | "delivery" | "idempotency";
+export type WorkKind = "rotation" | "version" | "delivery" | "idempotency" | "policy";
 export type DueKind = WorkKind | "start";
 
 export interface DueEntry<Kind extends DueKind = DueKind> {
@@ -23,7 +23,7 @@ export type Lane = (typeof LANES)[keyof typeof LANES];
 export const WORK_LANES = [
   { lane: LANES.emergencies, kinds: ["version", "rotation", "delivery"] },
   { lane: LANES.versions, kinds: ["version"] },
-  { lane: LANES.rotations, kinds: ["rotation", "idempotency"] },
+  { lane: LANES.rotations, kinds: ["rotation", "idempotency", "policy"] },
   { lane: LANES.deliveries, kinds: ["delivery"] },
 ] as const satisfies readonly { lane: Lane; kinds: readonly WorkKind[] }[];
 
@@ -33,6 +33,7 @@ const LANE_OF = {
   start: LANES.starts,
   rotation: LANES.rotations,
   idempotency: LANES.rotations,
+  policy: LANES.rotations,
   version: LANES.versions,
   delivery: LANES.deliveries,
 } as const satisfies Record<DueKind, Lane>;

@@ -10,11 +10,35 @@ import { WorkTable } from "./work-table.ts";
  */
 export type KeyState = "pending" | "active" | "lost" | "revoked" | "deleting" | "deleted";
 
+/** Moments that repeat: five fields of cron, read in a time zone. */
+export interface Schedule {
+  cron: string;
+  /** IANA name. Default UTC. */
+  timeZone?: string | undefined;
+}
+
+/** A time that opens at each moment of a schedule and stays open for a while. */
+export interface Window extends Schedule {
+  duration: string;
+}
+
+/** One stretch of time in which nothing begins but emergencies. ISO 8601. */
+export interface Freeze {
+  from: string;
+  until: string;
+  reason?: string | undefined;
+}
+
 /** When and how a key rotates. Durations are kept as the text that was given; what is absent has its default. */
 export interface Policy {
   maxAge?: string | undefined;
+  schedule?: Schedule | undefined;
+  window?: Window | undefined;
+  freezes?: Freeze[] | undefined;
   jitter?: string | undefined;
+  paused?: boolean | undefined;
   grace?: string | undefined;
+  maxGrace?: string | undefined;
   deliverWithin?: string | undefined;
   cooldown?: string | undefined;
   onCompromise?: OnCompromise | undefined;
@@ -36,6 +60,8 @@ export interface KeyRow {
   expiresAt: number | null;
   labels: Record<string, string>;
   policy: Policy;
+  /** The shared policy that `policy` is a copy of, or null. */
+  policyId: string | null;
   paused: boolean;
   state: KeyState;
   /** Rises whenever what the destinations should hold changes. */
@@ -54,6 +80,7 @@ export interface KeyRow {
 
 /** What is so of every key when it is made. */
 export const NEW_KEY = {
+  policyId: null,
   paused: false,
   cooldownUntil: null,
   failures: 0,
@@ -82,6 +109,7 @@ export class KeyTable extends WorkTable<KeyRow> {
       expiresAt: "plain",
       labels: "json",
       policy: "json",
+      policyId: "plain",
       paused: "boolean",
       state: "plain",
       revision: "plain",
@@ -107,6 +135,31 @@ export class KeyTable extends WorkTable<KeyRow> {
   /** Keys on a connection that are not deleted. */
   onConnection(connectionId: string): KeyRow[] {
     return this.select("WHERE connectionId = ? AND state <> 'deleted' ORDER BY id", connectionId);
+  }
+
+  /** Keys with a shared policy in order of id, those included that are being deleted. */
+  withPolicy(policyId: string, after: string, limit: number): KeyRow[] {
+    return this.select("WHERE policyId = ? AND id > ? ORDER BY id LIMIT ?", policyId, after, limit);
+  }
+
+  /** How many keys have a shared policy, those not counted that are deleted. */
+  countWithPolicy(policyId: string): number {
+    const [row] = this.sql.all<{ count: number }>(
+      "SELECT COUNT(*) AS count FROM key WHERE policyId = ? AND state <> 'deleted'",
+      policyId,
+    );
+    return row?.count ?? 0;
+  }
+
+  /** Ids of keys with a shared policy that go to no destination. */
+  withoutDestination(policyId: string, limit: number): string[] {
+    const rows = this.sql.all<{ id: string }>(
+      `SELECT id FROM key WHERE policyId = ? AND state <> 'deleted'
+       AND NOT EXISTS (SELECT 1 FROM keyDestination WHERE keyId = key.id) ORDER BY id LIMIT ?`,
+      policyId,
+      limit,
+    );
+    return rows.map(({ id }) => id);
   }
 
   /** A page in order of id. Deleted keys are listed only when asked for by state. */

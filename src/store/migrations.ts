@@ -208,6 +208,19 @@ const MIGRATIONS: readonly string[] = [
   UPDATE due SET lane = 3 WHERE lane = 0 AND kind = 'version';
   UPDATE due SET lane = 4 WHERE lane = 0 AND kind = 'delivery';
   `,
+  `
+  CREATE TABLE policy (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    policy TEXT NOT NULL,
+    createdAt INTEGER NOT NULL,
+    createdBy TEXT NOT NULL,
+    appliedTo TEXT,
+    dueAt INTEGER
+  ) STRICT, WITHOUT ROWID;
+  ALTER TABLE key ADD COLUMN policyId TEXT;
+  CREATE INDEX keyPolicy ON key (policyId, id) WHERE policyId IS NOT NULL;
+  `,
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */

@@ -149,6 +149,13 @@ export class RotationTable extends WorkTable<RotationRow> {
     return this.select("WHERE keyId = ? AND live = 1", keyId)[0];
   }
 
+  /** How many rotations are live. Reads as many index rows. */
+  countLive(): number {
+    return (
+      this.sql.all<{ count: number }>("SELECT COUNT(*) AS count FROM rotation WHERE live = 1")[0]?.count ?? 0
+    );
+  }
+
   /** Live rotations of the keys on a connection. */
   liveOnConnection(connectionId: string): RotationRow[] {
     return this.select(

@@ -8,6 +8,23 @@ export interface KeyringIdentity {
   code: string;
 }
 
+/** Why no scheduled rotation begins. */
+export interface Hold {
+  /** Milliseconds since the epoch. */
+  since: number;
+  /** Ends by itself then; null until somebody releases it. */
+  until: number | null;
+  reason: string;
+  /** Id of the access key that set it, or `root`. */
+  by: string;
+}
+
+/** How many scheduled rotations may be live at once. What is absent has no limit. */
+export interface Limits {
+  rotations?: number | undefined;
+  rotationsPerConnection?: number | undefined;
+}
+
 export class SettingTable {
   readonly #sql: Sql;
 
@@ -35,6 +52,35 @@ export class SettingTable {
   setWrappedDataKey({ masterKeyId, wrapped }: WrappedDataKey): void {
     this.#set("masterKeyId", masterKeyId);
     this.#set("dataKey", wrapped);
+  }
+
+  /** The hold that is in force, or null. */
+  hold(now: number): Hold | null {
+    const hold = this.#json<Hold>("hold");
+    return hold && (hold.until === null || now < hold.until) ? hold : null;
+  }
+
+  setHold(hold: Hold): void {
+    this.#set("hold", JSON.stringify(hold));
+  }
+
+  /** When the last hold was in force, or null when none ever was. One without an end reaches to the end of time. */
+  lastHold(): { from: number; until: number } | null {
+    const hold = this.#json<Hold>("hold");
+    return hold && { from: hold.since, until: hold.until ?? Infinity };
+  }
+
+  limits(): Limits {
+    return this.#json<Limits>("limits") ?? {};
+  }
+
+  setLimits(limits: Limits): void {
+    this.#set("limits", JSON.stringify(limits));
+  }
+
+  #json<T>(name: string): T | null {
+    const text = this.#get(name);
+    return typeof text === "string" ? (JSON.parse(text) as T) : null;
   }
 
   #get(name: string): SqlValue | undefined {

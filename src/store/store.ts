@@ -6,6 +6,7 @@ import { DueQueue } from "./due.ts";
 import { EventTable } from "./events.ts";
 import { IdempotencyTable } from "./idempotency.ts";
 import { KeyTable } from "./keys.ts";
+import { PolicyTable } from "./policies.ts";
 import { RotationTable } from "./rotations.ts";
 import { RowCache } from "./row-cache.ts";
 import { SettingTable } from "./settings.ts";
@@ -23,6 +24,7 @@ export class Store {
   readonly connections: ConnectionTable;
   readonly events: EventTable;
   readonly idempotency: IdempotencyTable;
+  readonly policies: PolicyTable;
   readonly #sql: Sql;
   readonly #cache = new RowCache();
 
@@ -38,6 +40,7 @@ export class Store {
     this.destinations = new DestinationTable(sql, this.#cache);
     this.events = new EventTable(sql);
     this.idempotency = new IdempotencyTable(sql, this.#cache, this.due);
+    this.policies = new PolicyTable(sql, this.#cache, this.due);
   }
 
   /** One commit: all of `body` is stored, or, when it throws, nothing. */

@@ -10,6 +10,7 @@ const KNOWN = [
     "maxLength",
     "maxItems",
     "minimum",
+    "maximum",
     "description",
     "example",
     "default",
@@ -38,6 +39,10 @@ export function findMisfits(
     return [`${at} is not one of ${whole.enum.join(", ")}`];
   if (whole.format === "date-time" && typeof value === "string" && Number.isNaN(Date.parse(value))) {
     return [`${at} is no time`];
+  }
+  if (typeof value === "number") {
+    const { minimum = -Infinity, maximum = Infinity } = whole as { minimum?: number; maximum?: number };
+    return minimum <= value && value <= maximum ? [] : [`${at} is out of bounds`];
   }
   if (Array.isArray(value)) {
     return value.flatMap((item, i) =>

@@ -4,12 +4,12 @@ import { env } from "cloudflare:workers";
 import { expect, vi } from "vitest";
 import type { FailureCode, FieldError } from "../../src/errors/catalogue.ts";
 import type { Scope } from "../../src/keyring/scopes.ts";
-import { registryOf } from "../../src/registry/stub.ts";
 import { LANES } from "../../src/store/due.ts";
 import { durableObjectSql } from "../../src/store/sql.ts";
 import { Store } from "../../src/store/store.ts";
 import { type Answer, makeKeyring, request, type TestKeyring } from "../support/api.ts";
 import { eventually } from "../support/eventually.ts";
+import { noteCron } from "../support/registry.ts";
 
 // Each test is many requests, and a machine may be busy.
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
@@ -59,7 +59,7 @@ export interface Furnished extends TestKeyring {
 /** A keyring with one of everything, at rest, where cron has come: destinations `store` (used) and `spare`, the key `billing`, a rotation. */
 export async function furnish(): Promise<Furnished> {
   const ring = await makeKeyring();
-  await registryOf(env).beginSweep(Date.now());
+  await noteCron(Date.now());
   const store = await ring.call<{ id: string }>("POST", "/v1/destinations", {
     body: { name: "store", type: "kv" },
   });

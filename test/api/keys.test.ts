@@ -47,6 +47,7 @@ describe("creating a key", () => {
       connection: null,
       id: expect.stringMatching(/^key_[0-9a-z]{26}$/),
       expiresAt: "2999-01-31T10:00:00.000Z",
+      sharedPolicy: null,
       paused: false,
       state: "active",
       revision: 1,

@@ -158,6 +158,64 @@ export const ROUTES: readonly Route[] = [
   },
   {
     method: "POST",
+    pattern: "/v1/policies",
+    path: "/v1/policies",
+    scopes: ["settings:write"],
+    status: 201,
+    body: { name: "monthly", policy: { maxAge: "30d" } },
+  },
+  { method: "GET", pattern: "/v1/policies", path: "/v1/policies", scopes: ["settings:read"], status: 200 },
+  {
+    method: "GET",
+    pattern: "/v1/policies/{id}",
+    path: "/v1/policies/shared",
+    scopes: ["settings:read"],
+    status: 200,
+    prepare: makeSharedPolicy,
+  },
+  {
+    method: "PATCH",
+    pattern: "/v1/policies/{id}",
+    path: "/v1/policies/shared",
+    scopes: ["settings:write"],
+    status: 200,
+    body: { policy: { maxAge: "60d" } },
+    prepare: makeSharedPolicy,
+  },
+  {
+    method: "DELETE",
+    pattern: "/v1/policies/{id}",
+    path: "/v1/policies/shared",
+    scopes: ["settings:write"],
+    status: 204,
+    prepare: makeSharedPolicy,
+  },
+  { method: "GET", pattern: "/v1/settings", path: "/v1/settings", scopes: ["settings:read"], status: 200 },
+  {
+    method: "PATCH",
+    pattern: "/v1/settings",
+    path: "/v1/settings",
+    scopes: ["settings:write"],
+    status: 200,
+    body: { limits: { rotations: 10 } },
+  },
+  {
+    method: "POST",
+    pattern: "/v1/settings/hold",
+    path: "/v1/settings/hold",
+    scopes: ["settings:write"],
+    status: 200,
+    body: { reason: "a test" },
+  },
+  {
+    method: "POST",
+    pattern: "/v1/settings/release",
+    path: "/v1/settings/release",
+    scopes: ["settings:write"],
+    status: 200,
+  },
+  {
+    method: "POST",
     pattern: "/v1/verify",
     path: "/v1/verify",
     scopes: ["keys:verify"],
@@ -173,6 +231,10 @@ export const ROUTES: readonly Route[] = [
     status: 200,
   },
 ];
+
+function makeSharedPolicy(ring: TestKeyring): Promise<unknown> {
+  return ring.call("POST", "/v1/policies", { body: { name: "shared", policy: { maxAge: "30d" } } });
+}
 
 /** How a route is called in the title of a test. */
 export function titleOf({ method, path }: Pick<Route, "method" | "path">): string {

@@ -56,6 +56,21 @@ describe("a second trigger", () => {
 });
 
 describe("a rotation by hand", () => {
+  it("takes a grace up to the policy's maxGrace, which is 30 days unless it says otherwise", async () => {
+    const scene = await makeScene();
+    await scene.kv("store", { propagation: "0" });
+    await scene.key({ destinations: ["store"], policy: { maxGrace: "3d" } });
+    await scene.key({ name: "other", destinations: ["store"] });
+    const ask = (key: string, grace: string) =>
+      scene.keyring.call<object>("POST", `/v1/keys/${key}/rotate`, { body: { grace } });
+    const refused = { status: 422, body: { code: "invalid", errors: [{ path: "grace" }] } };
+    expect(await ask("billing", "73h")).toMatchObject(refused);
+    expect(await ask("other", "31d")).toMatchObject(refused);
+    expect((await ask("billing", "72h")).status).toBe(202);
+    expect((await ask("other", "30d")).status).toBe(202);
+    await quiet(scene);
+  });
+
   it("is refused in the cooldown that the one before it set, and says until when", async () => {
     const scene = await makeScene();
     await scene.webhook("hook");

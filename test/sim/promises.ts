@@ -116,6 +116,7 @@ export function queueAgrees(simulator: Simulator): string[] {
     version: store.versions,
     delivery: store.deliveries,
     start: store.keys,
+    policy: store.policies,
   };
   return entries.flatMap(({ kind, id, at }) => {
     if (kind === "idempotency") return [];

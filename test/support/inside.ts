@@ -2,13 +2,13 @@
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import type { Keyring } from "../../src/keyring/keyring.ts";
-import { registryOf } from "../../src/registry/stub.ts";
 import { durableObjectSql } from "../../src/store/sql.ts";
 import { Store } from "../../src/store/store.ts";
 import { setTime } from "./clock.ts";
 import { eventually } from "./eventually.ts";
 import { findDisagreements } from "./invariants.ts";
 import { workDue } from "./queue.ts";
+import { noteCron } from "./registry.ts";
 
 export interface Ring {
   code: string;
@@ -53,7 +53,7 @@ export async function ring(keyring: Ring): Promise<void> {
 
 /** Rings the keyring's alarm now and leaves what it starts under way. False when none was set. Cron has come as time went by. */
 export async function startAlarm(keyring: Ring): Promise<boolean> {
-  await registryOf(env).beginSweep(Date.now());
+  await noteCron(Date.now());
   return runDurableObjectAlarm(stubOf(keyring));
 }
 

@@ -20,6 +20,17 @@ export async function inRegistry<T>(
   return runInDurableObject(stub as unknown as DurableObjectStub<Registry>, look);
 }
 
+/** Cron has come every few minutes until now, as it does, and found nothing. */
+export async function noteCron(at: number): Promise<void> {
+  await inRegistry((_, { storage }) =>
+    storage.sql.exec(
+      `INSERT INTO setting (name, value) VALUES ('lastCronAt', ?)
+       ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)`,
+      at,
+    ),
+  );
+}
+
 /** Lists keyrings that were never made. Returns their codes. */
 export function insertKeyrings(
   count: number,

@@ -15,6 +15,7 @@ import { makeKeyring, type TestKeyring } from "./api.ts";
 import { eventually } from "./eventually.ts";
 import { quiet } from "./inside.ts";
 import { Receiver } from "./receiver.ts";
+import { noteCron } from "./registry.ts";
 
 export interface KeyInput {
   name?: string;
@@ -45,10 +46,18 @@ afterEach(async () => {
   await reset();
 });
 
+const CRON_MS = 5 * 60_000;
+
 const putInKv = env.KEYS.put.bind(env.KEYS);
 
-/** Runs the Worker's cron trigger, as the platform would at this time. */
+/** Runs the Worker's cron trigger, as the platform would at this time, after all those before it. */
 export async function cron(scheduledTime = Date.now()): Promise<void> {
+  await noteCron(scheduledTime - CRON_MS);
+  await cronAgain(scheduledTime);
+}
+
+/** The same, when cron may have stayed away. */
+export async function cronAgain(scheduledTime = Date.now()): Promise<void> {
   await worker.scheduled(createScheduledController({ scheduledTime, cron: "*/5 * * * *" }), env);
 }
 

@@ -6,15 +6,17 @@ import type { Fields, Provider } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { reschedule, startRotation } from "../../rotation/changes.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
+import { isPlanned } from "../../rotation/policy.ts";
 import { addDelivery } from "../../rotation/sends.ts";
 import { valueColumns } from "../../rotation/values.ts";
 import type { ConnectionRow } from "../../store/connections.ts";
-import { NEW_KEY, type Policy } from "../../store/keys.ts";
+import { NEW_KEY } from "../../store/keys.ts";
 import { NEW_VERSION, type VersionRow } from "../../store/versions.ts";
 import { type Caller, findExcess } from "../caller.ts";
 import { isScope } from "../scopes.ts";
 import { type KeyView, viewKey } from "../views.ts";
 import { type LinkInput, resolveLinks } from "./links.ts";
+import { type PolicyChoice, resolvePolicy } from "./policies.ts";
 
 export interface CreateKeyInput {
   name: string;
@@ -28,7 +30,7 @@ export interface CreateKeyInput {
   /** Milliseconds since the epoch. */
   expiresAt?: number | undefined;
   labels: Record<string, string>;
-  policy: Policy;
+  policy: PolicyChoice;
   destinations: LinkInput[];
   fields?: Fields | undefined;
   /** How the service names the adopted value. */
@@ -53,11 +55,14 @@ export function createKey(
   const now = context.now();
   const provider = context.providerOf(input.provider);
   const connection = resolveConnection(context, provider, input.connection);
+  const policy = resolvePolicy(context, input.policy);
   const errors = findErrors(provider, input, now);
+  if (!policy.ok) errors.push(policy.error);
+  else if (isPlanned(policy.value.policy) && input.destinations.length === 0) errors.push(NO_RECEIVER);
   if (!connection.ok) errors.push(connection.error);
   if (input.fields && provider.adopts)
     errors.push(...findValueErrors(context, provider, input.fields, input.reference));
-  if (errors.length > 0 || !connection.ok) return err({ code: "invalid", errors });
+  if (errors.length > 0 || !connection.ok || !policy.ok) return err({ code: "invalid", errors });
   const excess = findExcess(context, caller, input);
   if (excess) return err(excess);
   const holder = store.keys.byName(input.name);
@@ -80,7 +85,7 @@ export function createKey(
     subject: input.subject ?? null,
     expiresAt: input.expiresAt ?? null,
     labels: input.labels,
-    policy: input.policy,
+    ...policy.value,
     state: first ? "active" : "pending",
     revision: 1,
     lastNumber: first ? 1 : 0,
@@ -158,8 +163,9 @@ function resolveConnection(
 
 /** A schedule without anybody to receive what it makes. */
 export const NO_RECEIVER: FieldError = {
-  path: "policy.maxAge",
-  message: "needs a destination: a scheduled rotation would make a value that nobody receives",
+  path: "policy",
+  message:
+    "plans rotations and needs a destination: a scheduled rotation would make a value that nobody receives",
 };
 
 function findErrors(provider: Provider, input: CreateKeyInput, now: number): FieldError[] {
@@ -176,7 +182,6 @@ function findErrors(provider: Provider, input: CreateKeyInput, now: number): Fie
   if (!input.fields && input.issuedAt !== undefined) add("issuedAt", "only goes with fields");
   if (input.issuedAt !== undefined && input.issuedAt > now) add("issuedAt", "must not be in the future");
   if (input.expiresAt !== undefined && input.expiresAt <= now) add("expiresAt", "must be in the future");
-  if (input.policy.maxAge !== undefined && input.destinations.length === 0) errors.push(NO_RECEIVER);
   return errors;
 }
 

@@ -2,21 +2,24 @@
 import type { Failure } from "../../errors/catalogue.ts";
 import type { Fields } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
+import { frozenUntil } from "../../rotation/calendar.ts";
 import { advanceRotation, reschedule, startByHand, startRotation } from "../../rotation/changes.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
 import { closeIfUseless, finishDeletion, killVersion } from "../../rotation/effects.ts";
+import { isPaused, isPlanned } from "../../rotation/policy.ts";
 import { supersede } from "../../rotation/sends.ts";
 import { findSlotProblem } from "../../rotation/steps/preflight.ts";
-import type { KeyFilter, KeyRow, Policy } from "../../store/keys.ts";
+import type { KeyFilter, KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
 import { type Caller, findExcess, requireScope } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { type KeySummaryView, type KeyView, summarizeKey, viewKey } from "../views.ts";
 import { findValueErrors, NO_RECEIVER } from "./create-key.ts";
 import { type LinkInput, replaceLinks, resolveLinks } from "./links.ts";
+import { type PolicyChoice, resolvePolicy } from "./policies.ts";
 
 export interface PatchKeyInput {
-  policy?: Policy | undefined;
+  policy?: PolicyChoice | undefined;
   destinations?: LinkInput[] | undefined;
   labels?: Record<string, string> | undefined;
   paused?: boolean | undefined;
@@ -59,11 +62,13 @@ export function patchKey(
   if (excess) return err(excess);
   const links = input.destinations && resolveLinks(context, key.id, key.name, input.destinations);
   if (links && !links.ok) return links;
-  const policy = input.policy ?? key.policy;
+  const chosen = resolvePolicy(context, input.policy ?? key.policyId ?? key.policy);
+  if (!chosen.ok) return err({ code: "invalid", errors: [chosen.error] });
+  const { policy } = chosen.value;
   const receivers = links?.value.length ?? store.destinations.linksOfKey(key.id).length;
-  if (policy.maxAge !== undefined && receivers === 0) return err({ code: "invalid", errors: [NO_RECEIVER] });
+  if (isPlanned(policy) && receivers === 0) return err({ code: "invalid", errors: [NO_RECEIVER] });
   if (rotate) {
-    const asChanged = { ...key, paused: input.paused ?? key.paused };
+    const asChanged = { ...key, policy, paused: input.paused ?? key.paused };
     const refusal = requireScope(caller, "keys:rotate") ?? findRotationRefusal(context, asChanged);
     if (refusal) return err(refusal);
   }
@@ -72,7 +77,7 @@ export function patchKey(
     if (!replaced.ok) return replaced;
   }
   store.keys.update(store.keys.get(key.id) ?? key, {
-    ...(input.policy && { policy: input.policy }),
+    ...(input.policy !== undefined && chosen.value),
     ...(input.labels && { labels: input.labels }),
     ...(input.paused !== undefined && { paused: input.paused }),
   });
@@ -196,7 +201,9 @@ export function findRotationRefusal(context: EngineContext, key: KeyRow): Failur
   ) {
     return { code: "key-revoked" };
   }
-  if (key.paused && !store.rotations.live(key.id)) return { code: "key-paused" };
+  if (isPaused(key) && !store.rotations.live(key.id)) return { code: "key-paused" };
+  const thaw = store.rotations.live(key.id) ? null : frozenUntil(key.policy.freezes ?? [], now);
+  if (thaw !== null) return { code: "frozen", retryAt: new Date(thaw).toISOString() };
   if (key.cooldownUntil !== null && key.cooldownUntil > now) {
     return { code: "cooldown", retryAt: new Date(key.cooldownUntil).toISOString() };
   }

@@ -1,10 +1,13 @@
 /** Rotations: start one by hand, list, read. */
+import { parseDuration } from "../../duration.ts";
 import type { Failure } from "../../errors/catalogue.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { startRotation } from "../../rotation/changes.ts";
 import type { EngineContext } from "../../rotation/context.ts";
 import type { Engine } from "../../rotation/engine.ts";
+import { maxGraceMs } from "../../rotation/policy.ts";
 import { openFields } from "../../rotation/values.ts";
+import type { KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
 import { type Caller, findExcess, requireScope } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
@@ -40,7 +43,7 @@ export function beginRotation(
     const refusal = requireScope(caller, "keys:reveal") ?? findExcess(context, caller, key);
     if (refusal) return err(refusal);
   }
-  const refusal = findRotationRefusal(context, key);
+  const refusal = findRotationRefusal(context, key) ?? findGraceExcess(key, input);
   if (refusal) return err(refusal);
   const live = store.rotations.live(key.id);
   if (live) return ok(live);
@@ -48,6 +51,13 @@ export function beginRotation(
     return err({ code: "no-receiver" });
   const { reason = null, grace = null } = input;
   return ok(startRotation(context, key, { trigger: "manual", reason, requestedBy: caller.id, grace }));
+}
+
+/** Why a grace cannot be had, or undefined. */
+function findGraceExcess({ policy }: KeyRow, { grace = "0" }: RotateInput): Failure | undefined {
+  if (parseDuration(grace) <= maxGraceMs(policy)) return undefined;
+  const message = "is longer than the policy's maxGrace (default 30d)";
+  return { code: "invalid", errors: [{ path: "grace", message }] };
 }
 
 /** Waits as asked, then shows the rotation and, if asked for, the value it made. */

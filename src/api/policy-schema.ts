@@ -1,0 +1,96 @@
+/** A policy on the wire: when a key rotates, and how long its old value lives. */
+import { z } from "@hono/zod-openapi";
+import { durationSchema, parseDuration, periodSchema } from "../duration.ts";
+import { isCron, isTimeZone } from "../rotation/calendar.ts";
+
+const MAX_WINDOW_MS = 7 * 24 * 3_600_000;
+
+const cronSchema = z
+  .string()
+  .max(100)
+  .refine(isCron, { message: "must be five fields of cron that come true some day" })
+  .openapi({ example: "0 3 * * 1", description: "Minute, hour, day of the month, month, day of the week." });
+
+const timeZoneSchema = z
+  .string()
+  .max(64)
+  .refine(isTimeZone, { message: "must be a time zone such as Europe/Berlin" })
+  .optional()
+  .openapi({ example: "Europe/Berlin", description: "IANA name. Default UTC." });
+
+const scheduleSchema = z
+  .strictObject({ cron: cronSchema, timeZone: timeZoneSchema })
+  .openapi("Schedule", { description: "Rotate at these moments." });
+
+const windowSchema = z
+  .strictObject({
+    cron: cronSchema,
+    timeZone: timeZoneSchema,
+    duration: periodSchema.refine((text) => parseDuration(text) <= MAX_WINDOW_MS, { message: "at most 7d" }),
+  })
+  .openapi("Window", {
+    description: "Scheduled rotations begin only in the time that opens at each of these moments.",
+  });
+
+const instantSchema = z.iso.datetime({
+  offset: true,
+  error: "must be a time in ISO 8601, such as 2026-01-31T12:00:00Z",
+});
+
+const freezeSchema = z
+  .strictObject({ from: instantSchema, until: instantSchema, reason: z.string().max(200).optional() })
+  .refine(({ from, until }) => Date.parse(from) < Date.parse(until), {
+    path: ["until"],
+    message: "must be after from",
+  })
+  .openapi("Freeze", { description: "No rotation begins in this time, except in an emergency." });
+
+const policyShape = {
+  maxAge: periodSchema
+    .optional()
+    .openapi({ example: "30d", description: "Rotate when the current version is this old." }),
+  schedule: scheduleSchema.optional(),
+  window: windowSchema.optional(),
+  freezes: z.array(freezeSchema).max(50).optional(),
+  jitter: durationSchema.optional().openapi({
+    description:
+      "Up to this much is added to maxAge, a moment of the schedule, an opening of the window or the end of a freeze; fixed per version. Default 0.",
+  }),
+  paused: z.boolean().optional().openapi({ description: "No rotation begins, except in an emergency." }),
+  grace: durationSchema
+    .optional()
+    .openapi({ description: "How long the old version stays valid. Default 24h." }),
+  maxGrace: durationSchema.optional().openapi({
+    description:
+      "The longest an old version may live, whatever was asked for or holds it. Default 30d, or grace when that is longer.",
+  }),
+  deliverWithin: durationSchema
+    .optional()
+    .openapi({ description: "After this the old value is put back everywhere. Default 6h." }),
+  cooldown: durationSchema.optional().openapi({
+    description:
+      "No rotation by hand this long after one. Default 0, for access keys 60m, for an agent's 30m.",
+  }),
+  onCompromise: z
+    .enum(["replace-first", "hold", "revoke-first", "revoke-only", "notify-only"])
+    .optional()
+    .openapi({
+      description:
+        "When the current value leaked: replace it and revoke it after a minute even without a replacement (replace-first, the default), only with one (hold), revoke it before (revoke-first) or without replacing it (revoke-only), or only say so (notify-only).",
+    }),
+};
+
+/** A policy as it is shown: it was checked on its way in. */
+export const policyOutSchema = z.object(policyShape).openapi("Policy");
+
+export const policySchema = z
+  .strictObject(policyShape)
+  .refine(({ maxAge, schedule }) => maxAge === undefined || schedule === undefined, {
+    path: ["schedule"],
+    message: "goes instead of maxAge, not with it",
+  })
+  .refine(({ grace = "0", maxGrace = grace }) => parseDuration(grace) <= parseDuration(maxGrace), {
+    path: ["maxGrace"],
+    message: "must not be shorter than grace",
+  })
+  .openapi("PolicyInput");

@@ -1,0 +1,109 @@
+/** /v1/settings: what holds for the keyring as a whole, the kill switch included. */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { onKeyring } from "./auth.ts";
+import {
+  answer,
+  idempotencyHeader,
+  jsonBody,
+  optionalTimeOutSchema,
+  problems,
+  security,
+  timeOutSchema,
+  timeSchema,
+} from "./schemas.ts";
+
+const limitSchema = z.int().min(1).max(100_000).nullable();
+
+const settingsSchema = z
+  .object({
+    hold: z
+      .object({ since: timeOutSchema, until: optionalTimeOutSchema, reason: z.string(), by: z.string() })
+      .nullable()
+      .openapi({ description: "While this is set no scheduled rotation begins." }),
+    limits: z
+      .object({ rotations: limitSchema, rotationsPerConnection: limitSchema })
+      .openapi({ description: "Scheduled rotations wait while as many are live. Null is no limit." }),
+  })
+  .openapi("Settings");
+
+const read = createRoute({
+  method: "get",
+  path: "/v1/settings",
+  summary: "Read what holds for the keyring as a whole",
+  tags: ["settings"],
+  security,
+  responses: { 200: answer("The settings", settingsSchema), ...problems },
+});
+
+const patch = createRoute({
+  method: "patch",
+  path: "/v1/settings",
+  summary: "Change the limits; null takes one away",
+  tags: ["settings"],
+  security,
+  request: {
+    body: jsonBody(
+      z
+        .strictObject({
+          limits: z.strictObject({
+            rotations: limitSchema.optional(),
+            rotationsPerConnection: limitSchema.optional(),
+          }),
+        })
+        .openapi("PatchSettings"),
+    ),
+  },
+  responses: { 200: answer("The settings", settingsSchema), ...problems },
+});
+
+const hold = createRoute({
+  method: "post",
+  path: "/v1/settings/hold",
+  summary: "Stop every new scheduled rotation",
+  description: "Rotations that are live go on, so do rotations by hand and emergencies.",
+  tags: ["settings"],
+  security,
+  request: {
+    headers: idempotencyHeader,
+    body: jsonBody(
+      z
+        .strictObject({
+          reason: z.string().min(1).max(500),
+          until: timeSchema.optional().openapi({ description: "Default: until it is released." }),
+        })
+        .openapi("Hold"),
+    ),
+  },
+  responses: { 200: answer("The settings", settingsSchema), ...problems },
+});
+
+const release = createRoute({
+  method: "post",
+  path: "/v1/settings/release",
+  summary: "Let scheduled rotations begin again",
+  description: "What fell due meanwhile is spread over the hour that follows.",
+  tags: ["settings"],
+  security,
+  request: { headers: idempotencyHeader },
+  responses: { 200: answer("The settings", settingsSchema), ...problems },
+});
+
+export function addSettings(app: OpenAPIHono<{ Bindings: Env }>): void {
+  app.openapi(read, async (c) =>
+    c.json(await onKeyring(c, (keyring, call) => keyring.getSettings(call)), 200),
+  );
+
+  app.openapi(patch, async (c) => {
+    const input = c.req.valid("json");
+    return c.json(await onKeyring(c, (keyring, call) => keyring.patchSettings(call, input)), 200);
+  });
+
+  app.openapi(hold, async (c) => {
+    const input = c.req.valid("json");
+    return c.json(await onKeyring(c, (keyring, call) => keyring.holdRotations(call, input)), 200);
+  });
+
+  app.openapi(release, async (c) =>
+    c.json(await onKeyring(c, (keyring, call) => keyring.releaseRotations(call)), 200),
+  );
+}

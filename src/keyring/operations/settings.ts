@@ -1,0 +1,101 @@
+/** What holds for a keyring as a whole: the kill switch of scheduled rotations, and how many run at once. */
+import type { Failure } from "../../errors/catalogue.ts";
+import { err, ok, type Result } from "../../result.ts";
+import { type EngineContext, record } from "../../rotation/context.ts";
+import type { Limits } from "../../store/settings.ts";
+import type { Caller } from "../caller.ts";
+import { isoOf } from "../views.ts";
+
+export interface HoldView {
+  since: string;
+  until: string | null;
+  reason: string;
+  by: string;
+}
+
+export interface SettingsView {
+  /** Null when nothing holds scheduled rotations. */
+  hold: HoldView | null;
+  limits: { rotations: number | null; rotationsPerConnection: number | null };
+}
+
+export interface PatchSettingsInput {
+  limits: { rotations?: number | null | undefined; rotationsPerConnection?: number | null | undefined };
+}
+
+export interface HoldInput {
+  reason: string;
+  /** Milliseconds since the epoch. */
+  until?: number | undefined;
+}
+
+export function getSettings(context: EngineContext): SettingsView {
+  const { settings } = context.store;
+  const hold = settings.hold(context.now());
+  const { rotations = null, rotationsPerConnection = null } = settings.limits();
+  return {
+    hold: hold && {
+      since: new Date(hold.since).toISOString(),
+      until: isoOf(hold.until),
+      reason: hold.reason,
+      by: hold.by,
+    },
+    limits: { rotations, rotationsPerConnection },
+  };
+}
+
+/** Changes the limits that are given; null takes one away. */
+export function patchSettings(
+  context: EngineContext,
+  caller: Caller,
+  { limits }: PatchSettingsInput,
+): Result<SettingsView, Failure> {
+  const { settings } = context.store;
+  const known: Limits = settings.limits();
+  const {
+    rotations = known.rotations ?? null,
+    rotationsPerConnection = known.rotationsPerConnection ?? null,
+  } = limits;
+  settings.setLimits({
+    ...(rotations !== null && { rotations }),
+    ...(rotationsPerConnection !== null && { rotationsPerConnection }),
+  });
+  record(context, {
+    type: "settings.updated",
+    actor: caller.id,
+    data: { rotations, rotationsPerConnection },
+  });
+  return ok(getSettings(context));
+}
+
+/** Stops every new scheduled rotation until it is released, or until a time. A hold that is in force keeps its beginning. */
+export function holdRotations(
+  context: EngineContext,
+  caller: Caller,
+  { reason, until = undefined }: HoldInput,
+): Result<SettingsView, Failure> {
+  const { settings } = context.store;
+  const now = context.now();
+  if (until !== undefined && until <= now) {
+    return err({ code: "invalid", errors: [{ path: "until", message: "must be in the future" }] });
+  }
+  const since = settings.hold(now)?.since ?? now;
+  settings.setHold({ since, until: until ?? null, reason, by: caller.id });
+  record(context, {
+    type: "hold.started",
+    actor: caller.id,
+    data: { reason, until: isoOf(until ?? null) },
+  });
+  return ok(getSettings(context));
+}
+
+/** Lets scheduled rotations begin again. What fell due meanwhile is spread over the hour that follows. */
+export function releaseRotations(context: EngineContext, caller: Caller): Result<SettingsView, Failure> {
+  const { settings } = context.store;
+  const now = context.now();
+  const hold = settings.hold(now);
+  if (!hold) return ok(getSettings(context));
+  settings.setHold({ ...hold, until: now });
+  record(context, { type: "hold.released", actor: caller.id, data: { reason: hold.reason } });
+  return ok(getSettings(context));
+}
