@@ -35,6 +35,9 @@ const destinationSchema = z
     state: z.enum(["unproven", "ready", "failing", "disabled"]),
     provenAt: optionalTimeOutSchema,
     lastCall: callSchema.nullable(),
+    opensAt: optionalTimeOutSchema.openapi({
+      description: "One that an access key made or pointed elsewhere receives no value for one cooldown.",
+    }),
     usedBy: z.array(z.string()),
     createdAt: timeOutSchema,
     createdBy: z.string(),

@@ -56,6 +56,23 @@ export const CATALOGUE = {
     title: "An access key cannot give or reveal more than it may do itself",
     remedy: "Leave out the scopes named in `scopes`, or use a credential that holds them.",
   },
+  "not-yours": {
+    status: 403,
+    title: "This access key acts on its own keys only",
+    remedy:
+      "An agent acts on its own key and those of its subject, an operator on its own and those that it made. Use a credential without a role, or the right one.",
+  },
+  "role-exceeded": {
+    status: 403,
+    title: "An access key cannot make one above its own role",
+    remedy:
+      "An operator makes operators and agents; an agent makes agents of its own subject. Name such a role, or use a credential without one.",
+  },
+  "own-policy": {
+    status: 403,
+    title: "An access key cannot change its own policy, nor that of who made it",
+    remedy: "Use a credential that was made by somebody else, or ROOT_TOKEN.",
+  },
   "root-required": {
     status: 403,
     title: "Only ROOT_TOKEN may do this",
@@ -96,6 +113,12 @@ export const CATALOGUE = {
     status: 409,
     title: "The key was rotated a moment ago and is in its cooldown",
     remedy: "Try again at `retryAt`.",
+  },
+  "caller-cooldown": {
+    status: 409,
+    title: "This access key, one of its subject or who made it was rotated a moment ago",
+    remedy:
+      "Try again at `retryAt`. Until then it reads, verifies, rotates and rolls back, and nothing else. If you did not rotate it, roll it back.",
   },
   "key-lost": {
     status: 409,
@@ -240,11 +263,13 @@ export interface Failure {
   code: FailureCode;
   /** This occurrence, in words. */
   detail?: string;
+  /** The caller's role, for `not-yours` and `role-exceeded`. */
+  role?: string;
   /** Missing scope, for `scope-missing`. */
   scope?: string;
   /** Offending scopes, for `scope-exceeded`. */
   scopes?: string[];
-  /** ISO 8601, for `cooldown`, `frozen` and `grace-running`. */
+  /** ISO 8601, for `cooldown`, `caller-cooldown`, `frozen` and `grace-running`. */
   retryAt?: string;
   /** Seconds, sent as Retry-After. */
   retryAfterSeconds?: number;

@@ -115,6 +115,8 @@ export interface DestinationView {
   state: DestinationState;
   provenAt: string | null;
   lastCall: CallView | null;
+  /** It receives values from then on; null when it does already. */
+  opensAt: string | null;
   usedBy: string[];
   createdAt: string;
   createdBy: string;
@@ -224,6 +226,7 @@ export function viewDestination(store: Store, row: DestinationRow): DestinationV
     state: row.state,
     provenAt: isoOf(row.provenAt),
     lastCall: viewCall(row.lastCall),
+    opensAt: isoOf(row.opensAt),
     usedBy: store.destinations.linksOfDestination(row.id).map((link) => link.keyId),
     createdAt: iso(row.createdAt),
     createdBy: row.createdBy,

@@ -34,3 +34,6 @@ export function backoffMs(table: readonly number[], attempt: number, unit: numbe
   const base = table[Math.min(attempt, table.length - 1)] ?? 0;
   return Math.max(Math.round(base * (1 + JITTER_SHARE * unit)), retryAfterMs);
 }
+
+/** When a clock that nobody vouches for is looked at again. */
+export const TIME_ASKED_AGAIN_MS = 60_000;

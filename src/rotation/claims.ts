@@ -12,7 +12,7 @@ import type { VersionRow } from "../store/versions.ts";
 import type { Claimable, WorkTable } from "../store/work-table.ts";
 import type { EngineContext } from "./context.ts";
 import { applyPolicy } from "./policies.ts";
-import { mayReceive } from "./steps/deliver.ts";
+import { lastLanding, mayReceive } from "./steps/deliver.ts";
 
 /** Longer than any call may take, so that two workers never hold the same row. */
 const LEASE_MS = CALL_TIMEOUT_MS + 30_000;
@@ -199,11 +199,7 @@ function repairQueue({ due, ...store }: Store, lane: Lane, now: number): void {
 
 /** Until when another delivery of the same key to the same place may still land; its value must not arrive last. */
 function busyAtItsPlace({ store }: EngineContext, row: DeliveryRow, now: number): number | null {
-  const times = store.deliveries
-    .ofKeyAt(row.keyId, row.destinationId)
-    .filter((other) => other.id !== row.id)
-    .map((other) => Math.max(other.leaseUntil ?? 0, other.landsUntil ?? 0));
-  const until = Math.max(0, ...times);
+  const until = lastLanding(store.deliveries.ofKeyAt(row.keyId, row.destinationId), row);
   return until > now ? until : null;
 }
 

@@ -172,12 +172,12 @@ function promote(context: EngineContext, rotation: RotationRow): void {
   if (old) retireOld(context, rotation, key, old);
   else if (context.providerOf(key.provider).overlap === "none") noteEnded(context, rotation);
   store.versions.update(fresh, { stage: "current", promotedAt: now });
-  const defaults = { cooldown: context.providerOf(key.provider).defaultCooldown };
+  const { defaultCooldown } = context.providerOf(key.provider);
   store.keys.update(key, {
     ...((key.state === "pending" || key.state === "lost") && { state: "active" }),
     failures: 0,
     retryAt: null,
-    ...(rotation.trigger !== "schedule" && { cooldownUntil: cooldownEndsAt(key.policy, defaults, now) }),
+    ...(rotation.trigger !== "schedule" && { cooldownUntil: cooldownEndsAt(key, defaultCooldown, now) }),
   });
 }
 

@@ -5,7 +5,7 @@ import { destinationOf } from "../destinations/registry.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
 import type { DestinationRow } from "../store/destinations.ts";
 import type { VersionRow } from "../store/versions.ts";
-import { BACKOFF_MS, backoffMs } from "./backoff.ts";
+import { BACKOFF_MS, backoffMs, TIME_ASKED_AGAIN_MS } from "./backoff.ts";
 import { advanceRotation } from "./changes.ts";
 import { type EngineContext, randomUnit, record } from "./context.ts";
 import { closeIfUseless, finishDeletion } from "./effects.ts";
@@ -18,6 +18,14 @@ import { type DeliverResult, mayStillLand } from "./steps/deliver.ts";
 export function settleDelivery(context: EngineContext, delivery: DeliveryRow, sent: DeliverResult): void {
   if (sent.kind === "moot") {
     release(context, delivery, { state: "superseded", dueAt: null });
+    return;
+  }
+  if (sent.kind === "held-back") {
+    release(context, delivery, { dueAt: context.now() + TIME_ASKED_AGAIN_MS });
+    return;
+  }
+  if (sent.kind === "not-open") {
+    release(context, delivery, { dueAt: sent.until });
     return;
   }
   if (sent.kind === "disabled") {

@@ -9,11 +9,6 @@ const DEFAULT_GRACE = "24h";
 const DEFAULT_DELIVER_WITHIN = "6h";
 const DEFAULT_MAX_GRACE = "30d";
 
-/** What a policy leaves open is decided by the provider, then by these defaults. */
-export interface PolicyDefaults {
-  cooldown: string;
-}
-
 type PlannedKey = Pick<KeyRow, "policy" | "paused" | "state" | "expiresAt" | "retryAt">;
 type Dated = Pick<VersionRow, "id" | "issuedAt">;
 
@@ -135,9 +130,22 @@ export function deliverBy(policy: Policy, startedAt: number): number {
   return startedAt + parseDuration(policy.deliverWithin ?? DEFAULT_DELIVER_WITHIN);
 }
 
-/** Until when a key that a person rotated refuses another rotation, or null when it has no cooldown. */
-export function cooldownEndsAt(policy: Policy, defaults: PolicyDefaults, rotatedAt: number): number | null {
-  const length = parseDuration(policy.cooldown ?? defaults.cooldown);
+/**
+ * How long after a rotation by hand a key refuses another, and what an access key may not do meanwhile. Milliseconds.
+ * @param fallback the provider's own default, for a key without a role
+ */
+export function cooldownMs({ policy, role }: Pick<KeyRow, "policy" | "role">, fallback: string): number {
+  const usual = role === "agent" ? "30m" : role === "operator" ? "60m" : fallback;
+  return parseDuration(policy.cooldown ?? usual);
+}
+
+/** When that time ends, or null when there is none. */
+export function cooldownEndsAt(
+  key: Pick<KeyRow, "policy" | "role">,
+  fallback: string,
+  rotatedAt: number,
+): number | null {
+  const length = cooldownMs(key, fallback);
   return length === 0 ? null : rotatedAt + length;
 }
 

@@ -3,7 +3,7 @@
  * Pure, like the machine of rotations. A revocation is never forgotten: it backs off to once a day and stays visible.
  */
 import type { Stage } from "../store/versions.ts";
-import { BACKOFF_MS, backoffMs, REVOCATION_BACKOFF_MS } from "./backoff.ts";
+import { BACKOFF_MS, backoffMs, REVOCATION_BACKOFF_MS, TIME_ASKED_AGAIN_MS } from "./backoff.ts";
 
 export interface RetirementPosition {
   stage: Stage;
@@ -30,8 +30,6 @@ export interface RetirementTransition {
   next: RetirementPosition;
   effects: ("bury" | "announce-stuck")[];
 }
-
-const TIME_ASKED_AGAIN_MS = 60_000;
 
 /** Tests that may still see the old value alive, as services take a moment to forget, before it is revoked again. */
 const TESTS_BEFORE_REVOKING_AGAIN = 3;

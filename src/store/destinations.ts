@@ -21,6 +21,8 @@ export interface DestinationRow {
   /** Failed probes in a row. */
   probeAttempt: number;
   lastCall: CallReport | null;
+  /** No value is sent before then: it is new, and its owner has not seen it yet. */
+  opensAt: number | null;
   createdAt: number;
   createdBy: string;
 }
@@ -48,6 +50,7 @@ export class DestinationTable extends Table<DestinationRow> {
       provenAt: "plain",
       probeAttempt: "plain",
       lastCall: "json",
+      opensAt: "plain",
       createdAt: "plain",
       createdBy: "plain",
     });

@@ -137,6 +137,11 @@ export class KeyTable extends WorkTable<KeyRow> {
     return this.select("WHERE connectionId = ? AND state <> 'deleted' ORDER BY id", connectionId);
   }
 
+  /** Keys that name the same subject and are not deleted. */
+  ofSubject(subject: string): KeyRow[] {
+    return this.select("WHERE subject = ? AND state <> 'deleted'", subject);
+  }
+
   /** Keys with a shared policy in order of id, those included that are being deleted. */
   withPolicy(policyId: string, after: string, limit: number): KeyRow[] {
     return this.select("WHERE policyId = ? AND id > ? ORDER BY id LIMIT ?", policyId, after, limit);

@@ -219,6 +219,8 @@ const MIGRATIONS: readonly string[] = [
     dueAt INTEGER
   ) STRICT, WITHOUT ROWID;
   ALTER TABLE key ADD COLUMN policyId TEXT;
+  ALTER TABLE destination ADD COLUMN opensAt INTEGER;
+  CREATE INDEX keySubject ON key (subject) WHERE subject IS NOT NULL;
   CREATE INDEX keyPolicy ON key (policyId, id) WHERE policyId IS NOT NULL;
   `,
 ];

@@ -139,9 +139,13 @@ describe("deadline and cooldown", () => {
   });
 
   it("takes the policy's cooldown before the provider's, and none when that is 0", () => {
-    expect(cooldownEndsAt({}, { cooldown: "60m" }, NOW)).toBe(NOW + parseDuration("1h"));
-    expect(cooldownEndsAt({ cooldown: "5m" }, { cooldown: "60m" }, NOW)).toBe(NOW + parseDuration("5m"));
-    expect(cooldownEndsAt({ cooldown: "0" }, { cooldown: "60m" }, NOW)).toBeNull();
-    expect(cooldownEndsAt({}, { cooldown: "0" }, NOW)).toBeNull();
+    expect(cooldownEndsAt({ policy: {}, role: null }, "60m", NOW)).toBe(NOW + parseDuration("1h"));
+    expect(cooldownEndsAt({ policy: { cooldown: "5m" }, role: "agent" }, "60m", NOW)).toBe(
+      NOW + parseDuration("5m"),
+    );
+    expect(cooldownEndsAt({ policy: { cooldown: "0" }, role: "operator" }, "60m", NOW)).toBeNull();
+    expect(cooldownEndsAt({ policy: {}, role: null }, "0", NOW)).toBeNull();
+    expect(cooldownEndsAt({ policy: {}, role: "operator" }, "0", NOW)).toBe(NOW + parseDuration("60m"));
+    expect(cooldownEndsAt({ policy: {}, role: "agent" }, "60m", NOW)).toBe(NOW + parseDuration("30m"));
   });
 });

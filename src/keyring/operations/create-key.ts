@@ -13,6 +13,7 @@ import type { ConnectionRow } from "../../store/connections.ts";
 import { NEW_KEY } from "../../store/keys.ts";
 import { NEW_VERSION, type VersionRow } from "../../store/versions.ts";
 import { type Caller, findExcess } from "../caller.ts";
+import { findCallerCooldown, findRoleExcess } from "../power.ts";
 import { isScope } from "../scopes.ts";
 import { type KeyView, viewKey } from "../views.ts";
 import { type LinkInput, resolveLinks } from "./links.ts";
@@ -63,7 +64,11 @@ export function createKey(
   if (input.fields && provider.adopts)
     errors.push(...findValueErrors(context, provider, input.fields, input.reference));
   if (errors.length > 0 || !connection.ok || !policy.ok) return err({ code: "invalid", errors });
-  const excess = findExcess(context, caller, input);
+  const opens = provider.opensApi;
+  const excess =
+    findExcess(context, caller, input) ??
+    findRoleExcess(context, caller, input) ??
+    (opens ? findCallerCooldown(context, caller) : undefined);
   if (excess) return err(excess);
   const holder = store.keys.byName(input.name);
   if (holder) return err({ code: "name-taken", holder: holder.id });

@@ -10,6 +10,7 @@ import type { Probe } from "../../rotation/probe.ts";
 import type { DestinationRow } from "../../store/destinations.ts";
 import { type Caller, findExcess } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
+import { findCallerCooldown, opensAt } from "../power.ts";
 import {
   type CallView,
   type DeliveryView,
@@ -52,6 +53,8 @@ export function createDestination(
   const type = destinationOf(input.type);
   const config = parseConfig(context, input.type, input.config);
   if (!config.ok) return config;
+  const cooldown = findCallerCooldown(context, caller);
+  if (cooldown) return err(cooldown);
   const holder = store.destinations.find(input.name);
   if (holder) return err({ code: "name-taken", holder: holder.id });
   const now = context.now();
@@ -68,6 +71,7 @@ export function createDestination(
     provenAt: null,
     probeAttempt: 0,
     lastCall: null,
+    opensAt: opensAt(context, caller),
     createdAt: now,
     createdBy: caller.id,
   });
@@ -104,6 +108,8 @@ export function patchDestination(
   const { store, vault } = context;
   const row = store.destinations.find(idOrName);
   if (!row) return err(destinationNotFound());
+  const cooldown = findCallerCooldown(context, caller);
+  if (cooldown) return err(cooldown);
   const holder = input.name === undefined ? undefined : store.destinations.find(input.name);
   if (holder && holder.id !== row.id) return err({ code: "name-taken", holder: holder.id });
   const patch: Partial<DestinationRow> = input.name === undefined ? {} : { name: input.name };
@@ -124,6 +130,7 @@ export function patchDestination(
       state: "unproven",
       provenAt: null,
       probeAttempt: 0,
+      opensAt: opensAt(context, caller),
     });
   }
   const changed = store.destinations.update(row, patch);
@@ -144,6 +151,8 @@ export function deleteDestination(
   const { store } = context;
   const row = store.destinations.find(idOrName);
   if (!row) return err(destinationNotFound());
+  const cooldown = findCallerCooldown(context, caller);
+  if (cooldown) return err(cooldown);
   const usedBy = store.destinations.linksOfDestination(row.id).map((link) => link.keyId);
   if (usedBy.length > 0) return err({ code: "in-use", usedBy });
   store.destinations.delete(row.id);

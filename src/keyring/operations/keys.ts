@@ -13,6 +13,7 @@ import type { KeyFilter, KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
 import { type Caller, findExcess, requireScope } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
+import { findActable, findCallerCooldown, findSelfRule } from "../power.ts";
 import { type KeySummaryView, type KeyView, summarizeKey, viewKey } from "../views.ts";
 import { findValueErrors, NO_RECEIVER } from "./create-key.ts";
 import { type LinkInput, replaceLinks, resolveLinks } from "./links.ts";
@@ -55,10 +56,17 @@ export function patchKey(
   rotate: boolean,
 ): Result<KeyView, Failure> {
   const { store } = context;
-  const key = store.keys.find(idOrName);
-  if (!key) return err(keyNotFound());
+  const found = findActable(context, caller, idOrName);
+  if (!found.ok) return found;
+  const key = found.value;
   if (key.state === "deleting" || key.state === "deleted") return err({ code: "key-deleting" });
-  const excess = input.destinations && findExcess(context, caller, key);
+  const isPowerful = input.destinations !== undefined || context.providerOf(key.provider).opensApi;
+  const excess =
+    (input.destinations && findExcess(context, caller, key)) ??
+    (isPowerful ? findCallerCooldown(context, caller) : undefined) ??
+    (input.policy !== undefined || input.paused !== undefined
+      ? findSelfRule(context, caller, [key])
+      : undefined);
   if (excess) return err(excess);
   const links = input.destinations && resolveLinks(context, key.id, key.name, input.destinations);
   if (links && !links.ok) return links;
@@ -107,9 +115,10 @@ export function deleteKey(
   idOrName: string,
 ): Result<KeyView, Failure> {
   const { store } = context;
-  const key = store.keys.find(idOrName);
-  if (!key) return err(keyNotFound());
-  const refusal = requireScope(caller, "keys:revoke");
+  const found = findActable(context, caller, idOrName);
+  if (!found.ok) return found;
+  const key = found.value;
+  const refusal = requireScope(caller, "keys:revoke") ?? findCallerCooldown(context, caller);
   if (refusal) return err(refusal);
   if (key.state === "deleting" || key.state === "deleted") return getKey(context, key.id);
   const opens = store.connections.openedBy(key.id).map(({ id }) => id);
@@ -138,9 +147,11 @@ export function revokeKey(
   idOrName: string,
   input: RevokeInput,
 ): Result<KeyView, Failure> {
-  const { store } = context;
-  const key = store.keys.find(idOrName);
-  if (!key) return err(keyNotFound());
+  const found = findActable(context, caller, idOrName);
+  if (!found.ok) return found;
+  const key = found.value;
+  const cooldown = findCallerCooldown(context, caller);
+  if (cooldown) return err(cooldown);
   if (input.version === undefined) {
     endEveryVersion(context, key, "revoked");
     closeIfUseless(context, key.id);
@@ -172,8 +183,9 @@ export function handInValue(
   { fields, reference }: HandInInput,
 ): Result<RotationRow, Failure> {
   const { store } = context;
-  const key = store.keys.find(idOrName);
-  if (!key) return err(keyNotFound());
+  const found = findActable(context, caller, idOrName);
+  if (!found.ok) return found;
+  const key = found.value;
   const refusal = findExcess(context, caller, key);
   if (refusal) return err(refusal);
   if (key.state !== "lost" || store.rotations.live(key.id)) return err({ code: "not-awaited" });

@@ -9,6 +9,7 @@ import type { KeyRow, Policy } from "../../store/keys.ts";
 import type { PolicyRow } from "../../store/policies.ts";
 import type { Caller } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
+import { findSelfRule, kinWithPolicy } from "../power.ts";
 import { isoOf } from "../views.ts";
 import { badCursor } from "./keys.ts";
 
@@ -113,6 +114,8 @@ export function patchPolicy(
   if (holder && holder.id !== row.id) return err({ code: "name-taken", holder: holder.id });
   const homeless = isPlanned(policy) ? store.keys.withoutDestination(row.id, MAX_SHOWN) : [];
   if (homeless.length > 0) return err({ code: "no-receiver", usedBy: homeless });
+  const selfish = input.policy && findSelfRule(context, caller, kinWithPolicy(context, caller, row.id));
+  if (selfish) return err(selfish);
   const effect = effectOf(context, row, policy);
   if (dryRun) return ok({ policy: viewPolicy(context, { ...row, name, policy }), effect });
   const renamed = store.policies.update(row, { name });

@@ -11,6 +11,7 @@ import type { KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
 import { type Caller, findExcess, requireScope } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
+import { allowedGrace, findActable, findCallerCooldown } from "../power.ts";
 import { type RotationView, viewRotation } from "../views.ts";
 import { badCursor, findRotationRefusal, keyNotFound } from "./keys.ts";
 
@@ -37,10 +38,14 @@ export function beginRotation(
   input: RotateInput,
 ): Result<RotationRow, Failure> {
   const { store } = context;
-  const key = store.keys.find(idOrName);
-  if (!key) return err(keyNotFound());
+  const found = findActable(context, caller, idOrName);
+  if (!found.ok) return found;
+  const key = found.value;
   if (input.reveal === "inline") {
-    const refusal = requireScope(caller, "keys:reveal") ?? findExcess(context, caller, key);
+    const refusal =
+      requireScope(caller, "keys:reveal") ??
+      findExcess(context, caller, key) ??
+      findCallerCooldown(context, caller);
     if (refusal) return err(refusal);
   }
   const refusal = findRotationRefusal(context, key) ?? findGraceExcess(key, input);
@@ -49,7 +54,8 @@ export function beginRotation(
   if (live) return ok(live);
   if (input.reveal === "none" && store.destinations.linksOfKey(key.id).length === 0)
     return err({ code: "no-receiver" });
-  const { reason = null, grace = null } = input;
+  const { reason = null } = input;
+  const grace = allowedGrace(context, caller, key, input.grace ?? null);
   return ok(startRotation(context, key, { trigger: "manual", reason, requestedBy: caller.id, grace }));
 }
 

@@ -7,6 +7,7 @@ import type { DestinationRow } from "../../store/destinations.ts";
 import type { EngineContext } from "../context.ts";
 import { destinationContext } from "../probe.ts";
 import { openFields } from "../values.ts";
+import { isTimeProven } from "../witness.ts";
 
 export type DeliverResult =
   /** The value was sent; `result` says how that ended. `to` is the destination as it was then. */
@@ -15,6 +16,10 @@ export type DeliverResult =
   | { kind: "probed"; to: DestinationRow; result: SendResult }
   /** Nothing sent: it told us to stop, so nobody asks it until a person tests or changes it. */
   | { kind: "disabled" }
+  /** Nothing sent: another value may still arrive there, by any clock but this one. */
+  | { kind: "held-back" }
+  /** Nothing sent: it is new, and receives values from then on (milliseconds since the epoch). */
+  | { kind: "not-open"; until: number }
   /** Nothing to send, or nobody to send it to. */
   | { kind: "moot" };
 
@@ -28,6 +33,14 @@ export function mayStillLand(sent: DeliverResult): boolean {
   return sent.kind === "sent" && sent.result.kind === "failed" && sent.result.report.status === undefined;
 }
 
+/** When the last of the other calls to a delivery's place is over, by this clock. 0 when there was none. */
+export function lastLanding(atItsPlace: readonly DeliveryRow[], { id }: DeliveryRow): number {
+  const times = atItsPlace
+    .filter((other) => other.id !== id)
+    .map((other) => Math.max(other.leaseUntil ?? 0, other.landsUntil ?? 0));
+  return Math.max(0, ...times);
+}
+
 export async function deliver(context: EngineContext, delivery: DeliveryRow): Promise<DeliverResult> {
   const { store } = context;
   const row = store.destinations.get(delivery.destinationId);
@@ -39,6 +52,9 @@ export async function deliver(context: EngineContext, delivery: DeliveryRow): Pr
   if (!mayReceive(row)) {
     return { kind: "probed", to: row, result: await type.probe(destinationContext(context, row)) };
   }
+  if (row.opensAt !== null && row.opensAt > context.now()) return { kind: "not-open", until: row.opensAt };
+  const landsBy = lastLanding(store.deliveries.ofKeyAt(delivery.keyId, delivery.destinationId), delivery);
+  if (landsBy > 0 && !(await isTimeProven(context, landsBy))) return { kind: "held-back" };
   const result = await type.put(destinationContext(context, row), {
     deliveryId: delivery.id,
     keyId: delivery.keyId,

@@ -41,6 +41,12 @@ export const preflight: Step = async (context, rotation) => {
     const problem = `${disabled.name}: disabled, as it answered 410 Gone; test it or change it`;
     return { outcome: { kind: "preflight-red", problem } };
   }
+  const shut = required.find((row) => (row.opensAt ?? 0) > context.now());
+  if (shut) {
+    const problem = `${shut.name}: it is new, and receives no value before ${new Date(shut.opensAt ?? 0).toISOString()}`;
+    const retryAfterMs = (shut.opensAt ?? 0) - context.now();
+    return { outcome: { kind: "preflight-red", problem, retryAfterMs } };
+  }
   const service = await provider.preflight(asks);
   const listed = resolverOf(provider) === "list" ? await provider.list?.(asks) : undefined;
   const since = provider.overlap === "none" ? Infinity : context.now() - PROOF_LASTS_MS;

@@ -104,6 +104,7 @@ function insertTemplates({ keys, versions, rotations, deliveries, destinations }
     provenAt: now,
     probeAttempt: 0,
     lastCall: null,
+    opensAt: null,
     createdAt: now,
     createdBy: "root",
   });

@@ -1,0 +1,25 @@
+/** A machine whose clock leaps forward believes that much is over which is not. */
+import { expect, it } from "vitest";
+import { DAY_MS, findBroken, HOUR_MS, KINDS, open, type Run, rotate } from "./scene.ts";
+
+const SECOND_MS = 1_000;
+
+it("does not make a value that may still arrive look settled: the next one waits until cron's own time says so", async () => {
+  let puts = 0;
+  const run: Run = open(KINDS["ours, find"] ?? { overlap: "ours" }, (_, name) => {
+    if (name !== "KEYS PUT") return undefined;
+    puts += 1;
+    return puts === 1 ? "answer-lost-lands-late" : undefined;
+  });
+  await run.simulator.runFor(HOUR_MS);
+  run.simulator.act(rotate);
+  await run.simulator.runFor(SECOND_MS);
+  run.simulator.skewMs += DAY_MS;
+  await run.simulator.runFor(SECOND_MS);
+  run.simulator.act((context) => {
+    if (!context.store.rotations.live("key_scripted")) rotate(context);
+  });
+  await run.simulator.runFor(12 * DAY_MS);
+  expect(findBroken(run)).toEqual([]);
+  expect(run.world.stored.get("default/billing") ?? run.world.stored.get("billing")).toBeDefined();
+});
