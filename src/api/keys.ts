@@ -4,6 +4,7 @@ import { durationSchema, parseDuration } from "../duration.ts";
 import { isPrefix } from "../issuer/token.ts";
 import { PROVIDER_NAMES } from "../providers/registry.ts";
 import { onKeyring } from "./auth.ts";
+import { planSchema } from "./plan-schema.ts";
 import { policyOutSchema, policySchema } from "./policy-schema.ts";
 import { rotationSchema } from "./rotations.ts";
 import {
@@ -227,6 +228,9 @@ const rotateSchema = z
     grace: durationSchema.optional(),
     reason: z.string().max(500).optional(),
     reveal: z.enum(["none", "inline"]).default("none"),
+    dryRun: z.boolean().default(false).openapi({
+      description: "Only say what it would do: answers 200 with a plan, and nothing is changed.",
+    }),
   })
   .openapi("Rotate");
 
@@ -245,7 +249,7 @@ const rotate = createRoute({
     body: jsonBody(rotateSchema),
   },
   responses: {
-    200: answer("No longer live", rotateAnswerSchema),
+    200: answer("No longer live; or the plan", z.union([rotateAnswerSchema, z.object({ plan: planSchema })])),
     202: answer("Live", rotateAnswerSchema),
     ...problems,
   },
@@ -330,7 +334,13 @@ export function addKeys(app: OpenAPIHono<{ Bindings: Env }>): void {
 
   app.openapi(rotate, async (c) => {
     const { key } = c.req.valid("param");
-    const input = c.req.valid("json");
+    const { dryRun, ...input } = c.req.valid("json");
+    if (dryRun) {
+      return c.json(
+        { plan: await onKeyring(c, (keyring, call) => keyring.planRotation(call, key, input)) },
+        200,
+      );
+    }
     const waitMs = parseDuration(c.req.valid("query").wait ?? "0");
     const made = await onKeyring(c, (keyring, call) => keyring.rotateKey(call, key, input, waitMs));
     return c.json(made, waitMs > 0 && !made.rotation.live ? 200 : 202);

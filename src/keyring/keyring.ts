@@ -16,6 +16,7 @@ import { type CreatedKey, type CreateKeyInput, createKey } from "./operations/cr
 import * as destinations from "./operations/destinations.ts";
 import * as events from "./operations/events.ts";
 import * as keys from "./operations/keys.ts";
+import * as plan from "./operations/plan.ts";
 import * as policies from "./operations/policies.ts";
 import * as rotations from "./operations/rotations.ts";
 import * as settings from "./operations/settings.ts";
@@ -133,6 +134,21 @@ export class Keyring extends DurableObject<Env> {
       this.#host.arm();
     }
     return ok(answer);
+  }
+
+  /** What a rotation would do and meet now. Destinations and the service are really asked; nothing is changed. */
+  async planRotation(
+    call: Call,
+    idOrName: string,
+    input: rotations.RotateInput,
+  ): Promise<Answer<plan.PlanView>> {
+    const found = this.#host.read(call, "keys:rotate", ({ context }, caller) => {
+      const key = plan.findPlannable(context, caller, idOrName, input);
+      return key.ok ? ok({ context, caller, key: key.value }) : key;
+    });
+    if (!found.ok) return found;
+    const { context, caller, key } = found.value;
+    return plan.dryRun(context, caller, key, input);
   }
 
   /** Takes a value by hand, then waits as asked; see `awaitRotation`. */

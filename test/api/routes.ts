@@ -81,6 +81,14 @@ export const ROUTES: readonly Route[] = [
   {
     method: "POST",
     pattern: "/v1/keys/{key}/rotate",
+    path: "/v1/keys/billing/rotate",
+    scopes: ["keys:rotate"],
+    status: 200,
+    body: { dryRun: true },
+  },
+  {
+    method: "POST",
+    pattern: "/v1/keys/{key}/rotate",
     path: "/v1/keys/billing/rotate?wait=10s",
     scopes: ["keys:rotate", "keys:reveal"],
     status: 200,

@@ -37,26 +37,38 @@ export function beginRotation(
   idOrName: string,
   input: RotateInput,
 ): Result<RotationRow, Failure> {
-  const { store } = context;
   const found = findActable(context, caller, idOrName);
   if (!found.ok) return found;
   const key = found.value;
-  if (input.reveal === "inline") {
-    const refusal =
-      requireScope(caller, "keys:reveal") ??
-      findExcess(context, caller, key) ??
-      findCallerCooldown(context, caller);
-    if (refusal) return err(refusal);
-  }
-  const refusal = findRotationRefusal(context, key) ?? findGraceExcess(key, input);
+  const refusal = findRefusal(context, caller, key, input);
   if (refusal) return err(refusal);
-  const live = store.rotations.live(key.id);
+  const live = context.store.rotations.live(key.id);
   if (live) return ok(live);
-  if (input.reveal === "none" && store.destinations.linksOfKey(key.id).length === 0)
-    return err({ code: "no-receiver" });
   const { reason = null } = input;
   const grace = allowedGrace(context, caller, key, input.grace ?? null);
   return ok(startRotation(context, key, { trigger: "manual", reason, requestedBy: caller.id, grace }));
+}
+
+/** Why a caller cannot have a rotation of a key now, or undefined. */
+export function findRefusal(
+  context: EngineContext,
+  caller: Caller,
+  key: KeyRow,
+  input: RotateInput,
+): Failure | undefined {
+  const { store } = context;
+  const reveals = input.reveal !== "none";
+  const hasReceiver = reveals || store.destinations.linksOfKey(key.id).length > 0;
+  return (
+    (reveals
+      ? (requireScope(caller, "keys:reveal") ??
+        findExcess(context, caller, key) ??
+        findCallerCooldown(context, caller))
+      : undefined) ??
+    findRotationRefusal(context, key) ??
+    findGraceExcess(key, input) ??
+    (hasReceiver || store.rotations.live(key.id) ? undefined : { code: "no-receiver" })
+  );
 }
 
 /** Why a grace cannot be had, or undefined. */
