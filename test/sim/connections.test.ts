@@ -2,12 +2,20 @@
 import { describe, expect, it } from "vitest";
 import { createKey } from "../../src/keyring/operations/create-key.ts";
 import { deleteKey } from "../../src/keyring/operations/keys.ts";
-import { startRotation } from "../../src/rotation/changes.ts";
 import { compromiseVersion } from "../../src/rotation/compromise.ts";
 import { changeConnection, createConnection, deleteConnection } from "../../src/rotation/connections.ts";
-import type { EngineContext } from "../../src/rotation/context.ts";
 import { retryRotation } from "../../src/rotation/interventions.ts";
-import { DAY_MS, findBroken, HOUR_MS, open, ROOT, type Run, rotate, runRotation } from "./scene.ts";
+import {
+  DAY_MS,
+  findBroken,
+  HOUR_MS,
+  open,
+  ROOT,
+  type Run,
+  rotate,
+  rotateKey,
+  runRotation,
+} from "./scene.ts";
 import { type Abilities, Service } from "./service.ts";
 import type { Fault } from "./simulator.ts";
 
@@ -175,12 +183,6 @@ async function openedByAKey(abilities: Abilities) {
   run.service.admins.clear();
   run.simulator.calls.length = 0;
   return { run, vault, faults, opener };
-}
-
-function rotateKey(context: EngineContext, keyId: string): void {
-  const key = context.store.keys.get(keyId);
-  if (!key) throw new Error("no key");
-  startRotation(context, key, { trigger: "manual", reason: null, requestedBy: "root", grace: null });
 }
 
 describe("a connection that a key of the keyring opens", () => {

@@ -7,6 +7,8 @@ import { createKey } from "../../src/keyring/operations/create-key.ts";
 import { createDestination } from "../../src/keyring/operations/destinations.ts";
 import { startRotation } from "../../src/rotation/changes.ts";
 import type { EngineContext } from "../../src/rotation/context.ts";
+import type { KeyRow } from "../../src/store/keys.ts";
+import { sendsArrived } from "./arrivals.ts";
 import {
   atRest,
   chainHolds,
@@ -36,7 +38,7 @@ function open(plan: Plan): Run {
     outbound: world.outbound,
     inspect: (sim) => [
       ...servedHoldsAccepted(sim, world),
-      ...retiredOnlyWhenReplaced(sim, world),
+      ...keysOf(sim).flatMap(({ id }) => retiredOnlyWhenReplaced(sim, world, id)),
       ...oneOfEach(sim),
       ...queueAgrees(sim),
       ...deadAreAnchored(sim),
@@ -66,6 +68,10 @@ function open(plan: Plan): Run {
   return { simulator, world };
 }
 
+function keysOf({ store }: Simulator): KeyRow[] {
+  return store.keys.list({}, "", 10);
+}
+
 function unwrap<T>(result: { ok: true; value: T } | { ok: false; error: unknown }): T {
   if (!result.ok) throw new Error(JSON.stringify(result.error));
   return result.value;
@@ -90,12 +96,23 @@ async function runRotation({ simulator }: Run): Promise<void> {
 
 function expectKept({ simulator, world }: Run): void {
   expect(simulator.bugs).toEqual([]);
-  expect([...new Set(simulator.broken)]).toEqual([]);
+  expect([...new Set([...simulator.broken, ...world.broken])]).toEqual([]);
   expect(atRest(simulator)).toEqual([]);
   expect(chainHolds(simulator)).toEqual([]);
   const key = simulator.store.keys.byName("billing");
   const current = key && simulator.store.versions.current(key.id);
   expect(current?.number).toBeGreaterThanOrEqual(2);
+  // An issued value carries its version's id.
+  const arrived = keysOf(simulator).flatMap(({ id }) =>
+    sendsArrived(
+      simulator,
+      world,
+      id,
+      (version, value) => value.includes(version.id),
+      () => true,
+    ),
+  );
+  expect(arrived).toEqual([]);
   const held =
     key && simulator.store.destinations.linksOfKey(key.id).map((link) => heldBy(simulator, world, link));
   expect(new Set(held).size).toBe(1);

@@ -1,4 +1,4 @@
-/** The store's Sql over `node:sqlite`, with a hook after each commit and a count of rows. */
+/** The store's Sql over `node:sqlite`, with a hook after each commit and one that sees all that is written. */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Sql, SqlValue } from "../../src/store/sql.ts";
 
@@ -9,8 +9,12 @@ export interface NodeSql extends Sql {
 /**
  * Opens a database in memory.
  * @param onCommit called after each outermost transaction and each statement outside one
+ * @param onWrite called with the statement and the values of each write
  */
-export function openNodeSql(onCommit: () => void): NodeSql {
+export function openNodeSql(
+  onCommit: () => void,
+  onWrite?: (query: string, values: readonly SqlValue[]) => void,
+): NodeSql {
   const database = new DatabaseSync(":memory:");
   const statements = new Map<string, StatementSync>();
   let depth = 0;
@@ -31,7 +35,9 @@ export function openNodeSql(onCommit: () => void): NodeSql {
         return [];
       }
       const rows = prepare(query).all(...params) as Row[];
-      if (depth === 0 && !/^\s*SELECT/i.test(query)) onCommit();
+      if (/^\s*SELECT/i.test(query)) return rows;
+      onWrite?.(query, params);
+      if (depth === 0) onCommit();
       return rows;
     },
     transaction<T>(body: () => T): T {

@@ -10,7 +10,7 @@ import { openFields } from "../../src/rotation/values.ts";
 import type { KeyDestinationRow } from "../../src/store/destinations.ts";
 import type { KeyRow } from "../../src/store/keys.ts";
 import type { EndReason, VersionRow } from "../../src/store/versions.ts";
-import { workDue } from "../support/queue.ts";
+import type { Service } from "./service.ts";
 import type { Simulator } from "./simulator.ts";
 import type { World } from "./world.ts";
 
@@ -43,44 +43,77 @@ export function servedHoldsAccepted(simulator: Simulator, world: World): string[
   );
 }
 
-/** Promise 2: an old value is retired only when its successor is held everywhere it is required, and its grace is over. */
-export function retiredOnlyWhenReplaced(simulator: Simulator, world: World): string[] {
+/**
+ * Promise 2: an old value is retired only when its successor is held everywhere it is required, and its grace is over.
+ * @param looksAtPlaces false once a service's own clock may have run out before the successor was held
+ */
+export function retiredOnlyWhenReplaced(
+  simulator: Simulator,
+  world: World,
+  keyId: string,
+  looksAtPlaces = true,
+): string[] {
   const { providerOf } = simulator.context;
-  const keys = activeKeys(simulator).filter((key) => providerOf(key.provider).overlap !== "none");
-  return keys.flatMap((key) => {
-    const versions = simulator.store.versions.ofKey(key.id);
-    const retired = versions.filter(
-      (version) =>
-        version.endReason === "rotated" && (version.stage === "revoking" || version.stage === "revoked"),
-    );
-    const early = retired.filter((version) => (version.graceEndsAt ?? Infinity) > simulator.now);
-    const unheld = retired.filter((version) =>
-      simulator.store.destinations
-        .linksOfKey(key.id)
-        .filter((link) => link.required)
-        .some((link) => heldBy(simulator, world, link) === rememberedValue(simulator, version)),
-    );
-    return [
-      ...early.map((version) => `promise 2: version ${version.number} was retired before its grace ended`),
-      ...unheld.map(
-        (version) => `promise 2: version ${version.number} was retired while a destination still holds it`,
-      ),
-    ];
-  });
+  const key = simulator.store.keys.get(keyId);
+  if (key?.state !== "active" || providerOf(key.provider).overlap === "none") return [];
+  const versions = simulator.store.versions.ofKey(keyId);
+  if (wasRevoked(versions)) return [];
+  const retired = versions.filter(
+    (version) =>
+      version.endReason === "rotated" && (version.stage === "revoking" || version.stage === "revoked"),
+  );
+  const links = simulator.store.destinations.linksOfKey(keyId).filter((link) => link.required);
+  const early = retired.filter((version) => (version.graceEndsAt ?? Infinity) > simulator.now);
+  const unheld = (looksAtPlaces ? retired : []).filter((version) =>
+    links.some((link) => heldBy(simulator, world, link) === rememberedValue(simulator, version)),
+  );
+  return [
+    ...early.map((version) => `promise 2: version ${version.number} was retired before its grace ended`),
+    ...unheld.map(
+      (version) => `promise 2: version ${version.number} was retired while a destination still holds it`,
+    ),
+  ];
 }
+
+/** What a person or an emergency ends is aside from promises 1 to 3. */
+const ASIDE: EndReason[] = ["revoked", "deleted", "compromised"];
+
+const COUNTS = `
+  SELECT state,
+    (SELECT COUNT(*) FROM version WHERE keyId = key.id AND stage = 'current') AS current,
+    (SELECT COUNT(*) FROM rotation WHERE keyId = key.id AND live = 1) AS live,
+    (SELECT COUNT(*) FROM version WHERE keyId = key.id AND endReason IN ('${ASIDE.join("', '")}')) AS ended
+  FROM key WHERE state <> 'deleted'`;
 
 /** Promise 3: one live rotation and one current version at most. */
 export function oneOfEach(simulator: Simulator): string[] {
-  return simulator.store.keys.list({}, "", 1_000).flatMap((key) => {
-    const versions = simulator.store.versions.ofKey(key.id);
-    const current = versions.filter((version) => version.stage === "current").length;
-    const live = simulator.store.rotations.list(key.id, "", 1_000).filter((rotation) => rotation.live).length;
-    return [
+  type Counts = { state: string; current: number; live: number; ended: number };
+  return simulator
+    .rows<Counts>(COUNTS)
+    .flatMap(({ state, current, live, ended }) => [
       ...(current > 1 ? [`promise 3: ${current} current versions`] : []),
       ...(live > 1 ? [`promise 3: ${live} live rotations`] : []),
-      ...(current === 0 && key.state === "active" && !wasRevoked(versions)
-        ? ["promise 3: no current version"]
-        : []),
+      ...(current === 0 && state === "active" && ended === 0 ? ["promise 3: no current version"] : []),
+    ]);
+}
+
+/**
+ * Promise 5: what counts as confirmed is dead at the service, and the service was heard to say so: it rejected the value, or, where that
+ * cannot be tested, it no longer listed it.
+ */
+export function confirmedOnlyWhenSeen(simulator: Simulator, service: Service, keyId: string): string[] {
+  const { seenDead, abilities } = service;
+  const confirmed = simulator.store.versions
+    .ofKey(keyId)
+    .filter(({ stage, confirmed }) => confirmed && (stage === "revoked" || stage === "discarded"));
+  return confirmed.flatMap(({ number, reference, fingerprint }) => {
+    const name = reference ?? "";
+    // A value that never reached us, or reached us no more, cannot be tested.
+    const isTestable = abilities.test !== false && fingerprint !== null;
+    const isSeen = seenDead.rejected.has(name) || (!isTestable && seenDead.unlisted.has(name));
+    return [
+      ...(service.live().includes(name) ? [`promise 5: version ${number} is called dead and lives`] : []),
+      ...(isSeen ? [] : [`promise 5: version ${number} is called dead and nobody saw that`]),
     ];
   });
 }
@@ -89,10 +122,9 @@ export function oneOfEach(simulator: Simulator): string[] {
 export function deadAreAnchored(simulator: Simulator): string[] {
   const { store } = simulator;
   const head = store.events.head()?.seq ?? 0;
-  const gone = store.keys
-    .list({}, "", 1_000)
-    .flatMap((key) => store.versions.ofKey(key.id))
-    .filter(({ stage, confirmed }) => (stage === "revoked" || stage === "discarded") && confirmed);
+  const gone = simulator.rows<{ id: string; number: number }>(
+    "SELECT id, number FROM version WHERE confirmed = 1 AND stage IN ('revoked', 'discarded')",
+  );
   return [
     ...gone
       .filter(({ id }) => !simulator.dead.has(id))
@@ -107,24 +139,42 @@ export function chainHolds(simulator: Simulator): string[] {
   return report.ok ? [] : [`promise 7: the chain is broken at ${report.brokenAt}`];
 }
 
-/** The queue and the rows it points to agree. */
+/** Each table of work: its kind in the queue, its lane there, and where its rows may not rest without a due time. */
+const WORK = [
+  { kind: "rotation", table: "rotation", lane: "IIF(urgent, 2, 0)", works: "live = 1" },
+  {
+    kind: "version",
+    table: "version",
+    lane: "IIF(urgent, 2, 3)",
+    works: "stage IN ('previous', 'revoking')",
+  },
+  { kind: "delivery", table: "delivery", lane: "IIF(urgent, 2, 4)", works: "state = 'pending'" },
+  { kind: "start", table: "key", lane: "1", works: "FALSE" },
+  { kind: "idempotency", table: "idempotency", lane: "0", works: "TRUE" },
+] as const;
+
+const OWNERS = WORK.map(
+  ({ kind, table, lane }) =>
+    `SELECT ${lane} AS lane, dueAt AS at, '${kind}' AS kind, id FROM ${table} WHERE dueAt IS NOT NULL`,
+).join(" UNION ALL ");
+const ENTRIES = "SELECT lane, at, kind, id FROM due";
+const IDLE = WORK.map(
+  ({ kind, table, works }) => `SELECT '${kind}' AS kind, id FROM ${table} WHERE dueAt IS NULL AND (${works})`,
+).join(" UNION ALL ");
+
+interface Entry {
+  kind: string;
+  id: string;
+}
+
+/** Each row that is due has its one entry in the queue, in its lane; each entry has its row; what is under way is due at some time. */
 export function queueAgrees(simulator: Simulator): string[] {
-  const { store } = simulator;
-  const entries = [...workDue(store.due, Infinity, 10_000), ...store.due.startsDue(Infinity, 10_000)];
-  const tables = {
-    rotation: store.rotations,
-    version: store.versions,
-    delivery: store.deliveries,
-    start: store.keys,
-    policy: store.policies,
-  };
-  return entries.flatMap(({ kind, id, at }) => {
-    if (kind === "idempotency") return [];
-    const row = tables[kind].get(id);
-    return row?.dueAt === at
-      ? []
-      : [`the queue says ${kind} ${id} is due at ${at}, its row says ${row?.dueAt}`];
-  });
+  const say = (rows: readonly Entry[], what: string) => rows.map(({ kind, id }) => `${what}: ${kind} ${id}`);
+  return [
+    ...say(simulator.rows<Entry>(`${OWNERS} EXCEPT ${ENTRIES}`), "due and not in the queue"),
+    ...say(simulator.rows<Entry>(`${ENTRIES} EXCEPT SELECT * FROM (${OWNERS})`), "in the queue and not due"),
+    ...say(simulator.rows<Entry>(IDLE), "under way and never due"),
+  ];
 }
 
 /** What must be true when nothing is under way any more. */
@@ -145,9 +195,6 @@ function activeKeys(simulator: Simulator): KeyRow[] {
     .list({ state: "active" }, "", 1_000)
     .filter((key) => !wasRevoked(simulator.store.versions.ofKey(key.id)));
 }
-
-/** What a person or an emergency ends is aside from promises 1 to 3. */
-const ASIDE: EndReason[] = ["revoked", "deleted", "compromised"];
 
 function wasRevoked(versions: readonly VersionRow[]): boolean {
   return versions.some(({ endReason }) => endReason !== null && ASIDE.includes(endReason));

@@ -4,22 +4,27 @@ import { startRotation } from "../../src/rotation/changes.ts";
 import { credentialPlace, type EngineContext } from "../../src/rotation/context.ts";
 import { valueColumns } from "../../src/rotation/values.ts";
 import { NEW_KEY } from "../../src/store/keys.ts";
-import { isDead, NEW_VERSION } from "../../src/store/versions.ts";
+import { isDead, NEW_VERSION, type VersionRow } from "../../src/store/versions.ts";
+import { type IsValueOf, sendsArrived } from "./arrivals.ts";
+import { Judge } from "./judge.ts";
 import {
   chainHolds,
+  confirmedOnlyWhenSeen,
   deadAreAnchored,
   heldBy,
   oneOfEach,
   queueAgrees,
   retiredOnlyWhenReplaced,
 } from "./promises.ts";
-import { type Abilities, Service } from "./service.ts";
+import { type Abilities, OUR_LABEL, Service } from "./service.ts";
 import { type Plan, Simulator } from "./simulator.ts";
 import { World } from "./world.ts";
 
 export const ROOT = { id: "root", scopes: "all" } as const;
 export const HOUR_MS = 3_600_000;
 export const DAY_MS = 24 * HOUR_MS;
+/** The scene's first key. */
+export const KEY = "key_scripted";
 
 /** Each overlap with the abilities that decide how a mint in doubt is settled. */
 export const KINDS: Record<string, Abilities> = {
@@ -50,15 +55,34 @@ export interface Run {
   simulator: Simulator;
   world: World;
   service: Service;
+  /** Ids of the keys at the service, deleted ones included. */
+  keyIds: string[];
+  judge: Judge;
+}
+
+/** What the keys of a scene are called, and what it is there in the account. */
+const NAMES = [OUR_LABEL, "shipping"];
+
+/** The id of the scene's n-th key. */
+export function keyIdOf(index: number): string {
+  return index === 0 ? KEY : `${KEY}_${index + 1}`;
 }
 
 /**
- * Opens a simulation of one key that is held everywhere.
+ * Opens a simulation of one or more keys, each held everywhere.
  * @param others more services that issue keys
  */
-export function open(abilities: Abilities, plan: Plan, seed = 1, others: readonly Service[] = []): Run {
+export function open(
+  abilities: Abilities,
+  plan: Plan,
+  seed = 1,
+  others: readonly Service[] = [],
+  count = 1,
+): Run {
   const world = new World();
   const service = new Service(abilities);
+  const names = NAMES.slice(0, count);
+  const keyIds = names.map((_, index) => keyIdOf(index));
   const simulator: Simulator = new Simulator({
     plan,
     seed,
@@ -67,22 +91,35 @@ export function open(abilities: Abilities, plan: Plan, seed = 1, others: readonl
       ...Object.fromEntries([service, ...others].map((one) => [one.name, one.provider()])),
     },
     inspect: (sim) => [
-      ...(isExempt(sim, abilities)
-        ? []
-        : [...holdsAccepted(sim, world, service), ...retiredOnlyWhenReplaced(sim, world)]),
+      ...keyIds.flatMap((keyId) => inspectKey(run, keyId)),
       ...oneOfEach(sim),
       ...queueAgrees(sim),
       ...deadAreAnchored(sim),
     ],
   });
+  const run: Run = { simulator, world, service, keyIds, judge: new Judge(simulator, world, service) };
   for (const one of [service, ...others]) one.attach(simulator);
   simulator.act((context) => {
     unwrap(createDestination(context, ROOT, { name: "kv", type: "kv", config: { propagation: "0" } }));
     const config = { url: "https://one.acme.dev/", secretMode: "plain" };
     unwrap(createDestination(context, ROOT, { name: "one", type: "webhook", config }));
-    adopt(context, service);
+    const connectionId = abilities.connects ? connect(context, service) : null;
+    for (const [index, name] of names.entries()) adopt(context, service, keyIdOf(index), name, connectionId);
   });
-  return { simulator, world, service };
+  return run;
+}
+
+/** What must be so of a key after every commit. */
+function inspectKey(run: Run, keyId: string): string[] {
+  const { simulator, world, service, judge } = run;
+  judge.watch(keyId);
+  const { overlap } = service.abilities;
+  const ranOut = overlap === "provider" && mayHaveRunOut(simulator);
+  return [
+    ...(overlap === "none" ? neverBack(run, keyId) : ranOut ? [] : holdsAccepted(run, keyId)),
+    ...retiredOnlyWhenReplaced(simulator, world, keyId, !ranOut),
+    ...confirmedOnlyWhenSeen(simulator, service, keyId),
+  ];
 }
 
 function unwrap<T>(result: { ok: true; value: T } | { ok: false; error: unknown }): T {
@@ -91,19 +128,24 @@ function unwrap<T>(result: { ok: true; value: T } | { ok: false; error: unknown 
 }
 
 /** A key of the scripted service whose first value was made by hand and is held everywhere. */
-function adopt(context: EngineContext, service: Service): void {
+function adopt(
+  context: EngineContext,
+  service: Service,
+  keyId: string,
+  name: string,
+  connectionId: string | null,
+): void {
   const { store } = context;
-  const { abilities } = service;
-  const { reference, secret } = service.make("by hand");
-  const keyId = "key_scripted";
+  const { reference, secret } = service.make("by hand", name);
+  const versionId = keyId === KEY ? "version-one" : `version-one-of-${name}`;
   const fields = { secret };
   const provider = context.providerOf("scripted");
   store.keys.insert({
     ...NEW_KEY,
     id: keyId,
-    name: "billing",
+    name,
     provider: "scripted",
-    connectionId: abilities.connects ? connect(context, service) : null,
+    connectionId,
     prefix: "",
     scopes: [],
     role: null,
@@ -119,26 +161,27 @@ function adopt(context: EngineContext, service: Service): void {
   });
   store.versions.insert({
     ...NEW_VERSION,
-    id: "version-one",
+    id: versionId,
     keyId,
     number: 1,
     stage: "current",
     rotationId: null,
     reference,
-    ...valueColumns(context, provider, "version-one", fields, true),
+    connectionRevision: connectionId === null ? null : 1,
+    ...valueColumns(context, provider, versionId, fields, true),
     issuedAt: context.now(),
     promotedAt: context.now(),
   });
-  for (const name of ["kv", "one"]) {
-    const destination = store.destinations.find(name);
+  for (const to of ["kv", "one"]) {
+    const destination = store.destinations.find(to);
     if (!destination) throw new Error("no destination");
     store.destinations.link({
       keyId,
       destinationId: destination.id,
       required: true,
       mustAcknowledge: false,
-      name: "billing",
-      target: `${name}:billing`,
+      name,
+      target: `${to}:${name}`,
     });
   }
 }
@@ -170,29 +213,28 @@ function connect(context: EngineContext, service: Service): string {
 }
 
 /**
- * Promises 1 and 2 make no claim without overlap, nor once a service's clock ran out although `key.at-risk` had gone out, which a
- * machine with a wrong clock cannot see coming.
+ * Whether a service's clock may have run out before the new value was held: `key.at-risk` had gone out, or a machine with a wrong clock
+ * could not see it coming.
  */
-function isExempt(simulator: Simulator, { overlap }: Abilities): boolean {
-  if (overlap === "none" || (overlap === "provider" && simulator.skewMs !== 0)) return true;
-  const atRisk = simulator.store.events.page({ type: "key.at-risk" }, Number.MAX_SAFE_INTEGER, 1);
-  return overlap === "provider" && atRisk.rows.length > 0;
+function mayHaveRunOut(simulator: Simulator): boolean {
+  return (
+    simulator.skewMs !== 0 ||
+    simulator.rows("SELECT 1 FROM event WHERE type = 'key.at-risk' LIMIT 1").length > 0
+  );
 }
 
 /** Promise 1, by what the service itself accepts. */
-function holdsAccepted(simulator: Simulator, world: World, service: Service): string[] {
-  const key = simulator.store.keys.get("key_scripted");
+function holdsAccepted(run: Run, keyId: string): string[] {
+  const key = run.simulator.store.keys.get(keyId);
   if (key?.state !== "active") return [];
-  const versions = simulator.store.versions.ofKey(key.id);
+  const versions = run.simulator.store.versions.ofKey(key.id);
   if (versions.some(({ endReason }) => endReason === "revoked" || endReason === "compromised")) return [];
-  return findUnserved(simulator, world, service);
+  return findUnserved(run, keyId);
 }
 
 /** Places that hold a value which the service does not accept. */
-function findUnserved(simulator: Simulator, world: World, service: Service): string[] {
-  const key = simulator.store.keys.get("key_scripted");
-  if (!key) return [];
-  return simulator.store.destinations.linksOfKey(key.id).flatMap((link) => {
+function findUnserved({ simulator, world, service }: Run, keyId: string): string[] {
+  return simulator.store.destinations.linksOfKey(keyId).flatMap((link) => {
     const value = heldBy(simulator, world, link);
     return value === undefined || service.accepts(value)
       ? []
@@ -200,15 +242,33 @@ function findUnserved(simulator: Simulator, world: World, service: Service): str
   });
 }
 
+const newest = new WeakMap<Run, Map<string, number>>();
+
+/** Without overlap there is no way back: no place gets a dead value in exchange for a newer one. */
+function neverBack(run: Run, keyId: string): string[] {
+  const { simulator, world, service } = run;
+  const known = newest.get(run) ?? new Map<string, number>();
+  newest.set(run, known);
+  return simulator.store.destinations.linksOfKey(keyId).flatMap((link) => {
+    const value = heldBy(simulator, world, link);
+    const age = service.credentials.findIndex(({ secret }) => secret === value);
+    const before = known.get(link.target) ?? -1;
+    known.set(link.target, Math.max(age, before));
+    return value !== undefined && age < before && !service.accepts(value)
+      ? [`promise 1: ${link.target} went back to a dead value`]
+      : [];
+  });
+}
+
 /** Promise 4: what lives at the service is known here, and what is known to live here lives there. */
-function nothingUnknown({ simulator, service }: Run): string[] {
-  const versions = simulator.store.versions.ofKey("key_scripted");
+function nothingUnknown({ simulator, service, keyIds }: Run): string[] {
+  const versions = keyIds.flatMap((keyId) => simulator.store.versions.ofKey(keyId));
   const known = new Set(versions.filter((version) => !isDead(version)).map((version) => version.reference));
   const live = service.live();
   const orphans = live.filter((reference) => !known.has(reference));
   const visible =
-    simulator.store.rotations.live("key_scripted")?.state === "needs-human" ||
-    versions.some((version) => version.stage === "lost");
+    keyIds.some((keyId) => simulator.store.rotations.live(keyId)?.state === "needs-human") ||
+    versions.some((version) => version.stage === "lost" || isGivenUp(version));
   const missing = [...known].filter((reference) => reference !== null && !live.includes(reference));
   return [
     ...(orphans.length > 0 && !visible
@@ -218,9 +278,19 @@ function nothingUnknown({ simulator, service }: Run): string[] {
   ];
 }
 
-/** Starts a rotation by hand. */
+/** Whether a person gave up on its revocation: it counts as over, unconfirmed, and the history says who decided. */
+function isGivenUp({ stage, confirmed, serviceRevokedAt }: VersionRow): boolean {
+  return (stage === "revoked" || stage === "discarded") && !confirmed && serviceRevokedAt === null;
+}
+
+/** Starts a rotation of the first key by hand. */
 export function rotate(context: EngineContext): void {
-  const key = context.store.keys.get("key_scripted");
+  rotateKey(context, KEY);
+}
+
+/** Starts a rotation by hand. */
+export function rotateKey(context: EngineContext, keyId: string): void {
+  const key = context.store.keys.get(keyId);
   if (!key) throw new Error("no key");
   startRotation(context, key, { trigger: "manual", reason: null, requestedBy: "root", grace: null });
 }
@@ -234,29 +304,38 @@ export async function runRotation({ simulator }: Run): Promise<void> {
 
 /** Says what is wrong after a run, in words. */
 export function findBroken(run: Run): string[] {
-  const { simulator, service } = run;
-  const rotation = simulator.store.rotations.list("key_scripted", "", 1)[0];
+  const { simulator, world, service, judge } = run;
+  return [
+    ...simulator.bugs.map((bug) => `bug: ${bug instanceof Error ? bug.stack : String(bug)}`),
+    ...new Set([...simulator.broken, ...service.broken, ...world.broken, ...judge.broken]),
+    ...run.keyIds.flatMap((keyId) => findBrokenOf(run, keyId)),
+    ...nothingUnknown(run),
+    ...chainHolds(simulator),
+  ];
+}
+
+function findBrokenOf(run: Run, keyId: string): string[] {
+  const { simulator, world, service } = run;
+  const rotation = simulator.store.rotations.list(keyId, "", 1)[0];
   const waits = rotation?.live && rotation.state !== "needs-human" ? [`still live at ${rotation.step}`] : [];
   // A service that cannot revoke leaves what a person revoked visible, on its daily retry.
   const cannotRevoke = service.abilities.overlap === "none";
   const stuck = simulator.store.versions
-    .ofKey("key_scripted")
+    .ofKey(keyId)
     .filter(
       (version) =>
         (version.stage === "revoking" && !cannotRevoke) || (version.stage === "pending" && !rotation?.live),
     )
     .map((version) => `version ${version.number} is still ${version.stage}`);
   // However it went, emergencies and revocations included: while there is a current value, it, or one in grace, is everywhere.
-  const isServed = !rotation?.live && simulator.store.versions.current("key_scripted") !== undefined;
-  const unserved = isServed ? findUnserved(simulator, run.world, service) : [];
+  const isServed = !rotation?.live && simulator.store.versions.current(keyId) !== undefined;
+  const unserved = isServed ? findUnserved(run, keyId) : [];
+  const isValueOf: IsValueOf = ({ reference }, value) =>
+    service.credentials.some((one) => one.reference === reference && one.secret === value);
   return [
-    ...simulator.bugs.map((bug) => `bug: ${bug instanceof Error ? bug.stack : String(bug)}`),
-    ...new Set(simulator.broken),
-    ...service.broken,
     ...waits,
     ...stuck,
     ...unserved,
-    ...nothingUnknown(run),
-    ...chainHolds(simulator),
+    ...sendsArrived(simulator, world, keyId, isValueOf, ({ number }) => number > 1),
   ];
 }

@@ -13,7 +13,9 @@ import type {
   ProviderContext,
   TestResult,
 } from "../../src/providers/provider.ts";
+import { BODY_CANARY, canaryIn } from "./canaries.ts";
 import type { Reply, Simulator } from "./simulator.ts";
+import type { Answer } from "./world.ts";
 
 export interface Abilities {
   overlap: Overlap;
@@ -35,24 +37,28 @@ export interface Abilities {
   listLagMs?: number;
 }
 
-interface Credential {
+export interface Credential {
   reference: string;
   /** Where it was made. */
   account: string;
+  /** What it is called there: lists show those with the label of the key in question. */
+  label: string;
   secret: string;
   marker: string;
+  madeAt: number;
   /** For overlap `provider`: when the service ends what it replaced. */
   oldEndsAt?: number;
   acceptedFrom: number;
   listedFrom: number;
   /** When it dies by the service's own clock or died by revocation. */
   endsAt: number;
-  revokedByUs: boolean;
 }
 
 const TIMEOUT_MS = 15_000;
-/** Marks a key that a person made at the same service, with a label of their own. It is never ours to touch. */
+/** Marks a key that a person made at the same service. It is not ours to touch. */
 export const PERSON = "person";
+/** What Rekey's first key is called at its service. */
+export const OUR_LABEL = "billing";
 
 export class Service {
   readonly credentials: Credential[] = [];
@@ -65,9 +71,22 @@ export class Service {
   #simulator: Simulator | undefined;
   /** What opens each account: admins' credentials. */
   readonly admins = new Map<string, Set<string>>();
+  /** References of what it was heard to accept. */
+  readonly seenValid = new Set<string>();
+  /** References of what it was heard to reject, or to list no longer, when that was true. */
+  readonly seenDead = { rejected: new Set<string>(), unlisted: new Set<string>() };
+  /** How it answered the last time that it was asked whether it is ready. */
+  readiness: Answer | undefined;
+  /** Called before each call to mint. */
+  beforeMint: (intent: MintIntent) => void = () => undefined;
+  /** Called when something is revoked that the service would have let live on. */
+  beforeRevoke: (credential: Credential) => void = () => undefined;
   /** Whether a value that another service keeps opens it as well. */
   opensToo: (secret: string) => boolean = () => false;
-  readonly #byIdempotencyKey = new Map<string, Credential>();
+  readonly #byAttempt = new Map<string, Credential>();
+  /** When the last list that was heard was read, and when that was so before the last call to mint. */
+  #listedAt: number | undefined;
+  #listedBeforeMint: number | undefined;
   #count = 0;
 
   /** @param name of its provider, and in all that it makes */
@@ -80,18 +99,19 @@ export class Service {
     this.#simulator = simulator;
   }
 
-  /** Makes a credential outside any rotation: what is adopted, or what a person makes by hand. */
-  make(marker: string, account = "main"): Credential {
+  /** Makes a credential outside any rotation: what is adopted, or what a person makes by hand, with a label of their own or ours. */
+  make(marker: string, label = marker === PERSON ? PERSON : OUR_LABEL, account = "main"): Credential {
     this.#count += 1;
     const credential: Credential = {
       reference: `ref-${this.#count}`,
       account,
+      label,
       secret: `${this.name}-secret-${this.#count}`,
       marker,
+      madeAt: this.#now,
       acceptedFrom: this.#now,
       listedFrom: this.#now + (this.abilities.listLagMs ?? 0),
       endsAt: Infinity,
-      revokedByUs: false,
     };
     this.credentials.push(credential);
     return credential;
@@ -126,15 +146,25 @@ export class Service {
       name: string,
       { connection }: ProviderContext,
       pick: (credential: Credential) => boolean,
-    ): Promise<ListResult> =>
-      listOf(
-        await this.#call(name, connection, () =>
-          this.credentials
-            .filter((one) => this.#isLive(one) && this.#now >= one.listedFrom && pick(one))
-            .filter((one) => one.account === accountOf(connection))
-            .map(({ reference }) => reference),
-        ),
-      );
+    ): Promise<ListResult> => {
+      const account = accountOf(connection);
+      const reply = await this.#call(name, connection, () => {
+        const here = this.credentials.filter((one) => one.account === account);
+        const listed = here.filter((one) => this.#isLive(one) && this.#now >= one.listedFrom && pick(one));
+        return {
+          references: listed.map(({ reference }) => reference),
+          dead: here.filter((one) => !this.#isLive(one)).map(({ reference }) => reference),
+          at: this.#now,
+        };
+      });
+      if (reply.kind !== "answered") return { kind: "failed", ...laterOf(reply) };
+      const { references, dead, at } = reply.value;
+      if (name === "list") {
+        for (const reference of dead) this.seenDead.unlisted.add(reference);
+        this.#listedAt = at;
+      }
+      return { kind: "listed", references };
+    };
     return {
       name: this.name,
       title: "Scripted service",
@@ -150,35 +180,58 @@ export class Service {
       adopts: true,
       defaultCooldown: "0",
       preflight: async ({ connection }) => {
+        const after = this.#simulator?.asked ?? 0;
         const reply = await this.#call("preflight", connection, () => true);
+        this.readiness = { isGreen: reply.kind === "answered", after };
         const account = this.abilities.tellsAccount ? { account: accountOf(connection) } : {};
         return reply.kind === "answered"
           ? { kind: "green", ...account }
-          : { kind: "red", problem: "the service did not answer" };
+          : { kind: "red", ...laterOf(reply), problem: "the service did not answer" };
       },
-      mint: async ({ old, connection }, intent) =>
-        mintOf(await this.#call("mint", connection, () => this.#mint(old, intent, accountOf(connection)))),
+      mint: async ({ old, connection }, intent) => {
+        if (canaryIn(JSON.stringify(intent)))
+          this.broken.push("promise 9: a secret is in what a mint asks for");
+        this.beforeMint(intent);
+        this.#listedBeforeMint = this.#listedAt;
+        return mintOf(
+          await this.#call("mint", connection, () => this.#mint(old, intent, accountOf(connection))),
+        );
+      },
       ...(test && {
-        test: async (_, { fields }) =>
+        test: async (_, { fields, reference }) =>
           fields
-            ? testOf(await this.#call("test", "anybody", () => this.accepts(fields.secret)))
+            ? this.#test(fields.secret, reference)
             : { kind: "indeterminate", problem: "its value is not kept" },
       }),
       ...(overlap !== "none" && {
         revoke: async ({ connection }, { reference }) => {
-          const reply = await this.#call("revoke", connection, () => this.#revoke(reference));
-          return reply.kind === "answered"
-            ? { kind: "revoked" }
-            : { kind: "failed", problem: problemOf(reply) };
+          const reply = await this.#call("revoke", connection, () =>
+            this.#revoke(reference, accountOf(connection)),
+          );
+          return reply.kind === "answered" ? { kind: "revoked" } : { kind: "failed", ...laterOf(reply) };
         },
       }),
       ...(find && {
         find: (context, marker) => lists("find", context, (credential) => credential.marker === marker),
       }),
       ...(list && {
-        list: (context) => lists("list", context, (credential) => credential.marker !== PERSON),
+        // Whatever looks like the key in question, whoever made it.
+        list: (context) => lists("list", context, ({ label }) => label === this.#labelOf(context.old)),
       }),
     };
+  }
+
+  /** Only 401 is a refusal of the value itself; this service answers that as `false`. */
+  async #test(secret: string, reference: string): Promise<TestResult> {
+    const reply = await this.#call("test", "anybody", () => ({
+      isAccepted: this.accepts(secret),
+      isDead: !this.credentials.some((one) => one.secret === secret && this.#isLive(one)),
+    }));
+    if (reply.kind !== "answered") return { kind: "indeterminate", ...laterOf(reply) };
+    const { isAccepted, isDead } = reply.value;
+    if (isDead) this.seenDead.rejected.add(reference);
+    if (isAccepted) this.seenValid.add(reference);
+    return isAccepted ? { kind: "valid" } : { kind: "rejected", problem: "401" };
   }
 
   #mint(
@@ -186,13 +239,19 @@ export class Service {
     { marker, idempotencyKey, graceMs }: MintIntent,
     account: string,
   ): Credential | "conflict" | "dead" | "full" {
-    const earlier = this.abilities.repeatsMint ? this.#byIdempotencyKey.get(idempotencyKey) : undefined;
+    const attempt = `${account}/${idempotencyKey}`;
+    const earlier = this.abilities.repeatsMint ? this.#byAttempt.get(attempt) : undefined;
     if (earlier) return this.abilities.conflicts ? "conflict" : earlier;
+    const label = this.#labelOf(old);
     const taken = this.credentials.filter(
-      (one) => this.#isLive(one) && (this.abilities.countsPersons || one.marker !== PERSON),
+      (one) =>
+        this.#isLive(one) &&
+        (one.marker === PERSON ? (this.abilities.countsPersons ?? false) : one.label === label),
     );
     if (taken.length >= (this.abilities.maxLive ?? Infinity)) return "full";
-    const replaced = this.credentials.find(({ reference }) => reference === old?.reference);
+    const replaced = this.credentials.find(
+      (one) => one.reference === old?.reference && one.account === account,
+    );
     if (this.abilities.overlap === "none") {
       if (!replaced || !this.#isLive(replaced)) return "dead";
       replaced.endsAt = this.#now;
@@ -200,22 +259,40 @@ export class Service {
     if (this.abilities.overlap === "provider" && replaced) {
       replaced.endsAt = Math.min(replaced.endsAt, this.#now + graceMs);
     }
-    const credential = this.make(marker, account);
+    const credential = this.make(marker, label, account);
     if (this.abilities.overlap === "provider" && replaced) credential.oldEndsAt = replaced.endsAt;
     if (this.mintsDeadValues) credential.acceptedFrom = Infinity;
     else credential.acceptedFrom = this.#now + (this.abilities.propagationMs ?? 0) / 2;
-    this.#byIdempotencyKey.set(idempotencyKey, credential);
+    this.#byAttempt.set(attempt, credential);
     return credential;
   }
 
-  #revoke(reference: string): true {
-    const credential = this.credentials.find((one) => one.reference === reference);
+  /** Ends a credential, if it is in this account; one that is not there counts as gone already. */
+  #revoke(reference: string, account: string): true {
+    const credential = this.credentials.find((one) => one.reference === reference && one.account === account);
     if (!credential) return true;
-    if (credential.marker === PERSON)
+    if (credential.marker === PERSON && !this.#passesForOurs(credential))
       this.broken.push(`promise 4: ${reference}, made by a person, was revoked`);
-    if (this.#isLive(credential)) credential.revokedByUs = true;
+    if (this.#isLive(credential)) this.beforeRevoke(credential);
     credential.endsAt = Math.min(credential.endsAt, this.#now);
     return true;
+  }
+
+  /**
+   * Whether what a person made is the only one with the key's label that has appeared since the list before the last mint: the one case
+   * in which nobody can tell it from what that mint may have made, and it counts as ours.
+   */
+  #passesForOurs({ reference, label, account }: Credential): boolean {
+    const since = this.#listedBeforeMint ?? Infinity;
+    const fresh = this.credentials.filter(
+      (one) => one.label === label && one.account === account && one.madeAt >= since,
+    );
+    return fresh.length === 1 && fresh[0]?.reference === reference;
+  }
+
+  #labelOf(known: Known | undefined): string {
+    const { reference } = known ?? {};
+    return this.credentials.find((one) => one.reference === reference)?.label ?? OUR_LABEL;
   }
 
   #isLive(credential: Credential): boolean {
@@ -257,25 +334,19 @@ function mintOf(reply: Reply<Credential | "conflict" | "dead" | "full">): MintRe
     return { kind: "minted", reference, fields: { secret }, ...(oldEndsAt !== undefined && { oldEndsAt }) };
   }
   if (reply.kind === "status" && reply.status === 429) {
-    const { retryAfterMs } = reply;
-    return { kind: "postponed", problem: "429", ...(retryAfterMs !== undefined && { retryAfterMs }) };
+    return { kind: "postponed", ...laterOf(reply) };
   }
   if (reply.kind === "status" && (reply.status === 403 || reply.status === 401)) {
     return { kind: "refused", problem: `answered ${reply.status}` };
   }
-  return { kind: "in-doubt", problem: problemOf(reply) };
+  return { kind: "in-doubt", ...laterOf(reply) };
 }
 
-/** Only 401 is a refusal of the value itself; this service answers that as `false`. */
-function testOf(reply: Reply<boolean>): TestResult {
-  if (reply.kind !== "answered") return { kind: "indeterminate", problem: problemOf(reply) };
-  return reply.value ? { kind: "valid" } : { kind: "rejected", problem: "401" };
-}
-
-function listOf(reply: Reply<string[]>): ListResult {
-  return reply.kind === "answered"
-    ? { kind: "listed", references: reply.value }
-    : { kind: "failed", problem: problemOf(reply) };
+/** Why it did not work, how long to wait when it said so, and its body for whoever keeps more than he should. */
+function laterOf(reply: Reply<unknown>): { problem: string; retryAfterMs?: number } {
+  const retryAfterMs = reply.kind === "status" ? reply.retryAfterMs : undefined;
+  const body = { body: BODY_CANARY };
+  return { problem: problemOf(reply), ...body, ...(retryAfterMs !== undefined && { retryAfterMs }) };
 }
 
 function problemOf(reply: Reply<unknown>): string {

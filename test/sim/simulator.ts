@@ -11,8 +11,9 @@ import { createClock } from "../../src/rotation/clock.ts";
 import type { EngineContext } from "../../src/rotation/context.ts";
 import { Engine } from "../../src/rotation/engine.ts";
 import { migrate } from "../../src/store/migrations.ts";
-import type { Sql } from "../../src/store/sql.ts";
+import type { Sql, SqlValue } from "../../src/store/sql.ts";
 import { Store } from "../../src/store/store.ts";
+import { findCanaries } from "./canaries.ts";
 import { openNodeSql } from "./node-sql.ts";
 
 /** What may go wrong at one call to the outside. */
@@ -78,8 +79,10 @@ export class Simulator {
   now = Date.UTC(2026, 0, 1);
   /** How wrong the machine's clock is. The world keeps the right time. */
   skewMs = 0;
-  /** Names of the calls made, in order. */
+  /** Names of the calls made, in order. A test may begin it anew. */
   readonly calls: string[] = [];
+  /** Calls made so far. */
+  asked = 0;
   /** Promises that were broken, in words. */
   readonly broken: string[] = [];
   /** Bugs: steps that threw. */
@@ -108,11 +111,19 @@ export class Simulator {
     this.#options = options;
     this.#random = options.seed ?? 1;
     this.#nextCronAt = this.now + CRON_MS;
-    this.#sql = openNodeSql(() => this.#inspect());
+    this.#sql = openNodeSql(
+      () => this.#inspect(),
+      (query, values) => this.broken.push(...findCanaries(query, values)),
+    );
     migrate(this.#sql);
     this.store = new Store(this.#sql);
     this.#dataKey = this.random(32);
     this.#instance = this.#open();
+  }
+
+  /** Rows by any query, for the test's own eyes. */
+  rows<Row>(query: string, ...params: SqlValue[]): Row[] {
+    return this.#sql.all<Row>(query, ...params);
   }
 
   get context(): EngineContext {
@@ -146,6 +157,7 @@ export class Simulator {
     this.#mustLive();
     const index = this.calls.length;
     this.calls.push(name);
+    this.asked += 1;
     const caller = this.#instance;
     const fault = this.#options.plan?.(index, name);
     return new Promise((resolve) => {
