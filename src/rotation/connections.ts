@@ -88,17 +88,19 @@ export async function changeConnection(
         : { key: present.credentialKey });
     const next = revisionRow(context, row, config, source, tested.value);
     store.connections.addRevision(next);
-    const isSame = next.account !== null && next.account === present.account;
+    // Each keeps to where it was made, which may be another place than the connection's present one.
+    const madeAt = (pinned: number | null) =>
+      pinned === null ? present : store.connections.revision(row.id, pinned);
     for (const rotation of store.rotations.liveOnConnection(row.id)) {
+      const isSame = next.account !== null && next.account === madeAt(rotation.connectionRevision)?.account;
       if (isSame || rotation.mints === 0) repin(context, rotation, row.revision);
     }
-    // Old versions are revoked where they were made.
-    if (isSamePlace(present, next)) {
-      for (const key of store.keys.onConnection(row.id)) {
-        for (const version of store.versions.alive(key.id)) {
-          store.versions.update(version, { connectionRevision: row.revision });
-        }
-      }
+    for (const version of store.keys
+      .onConnection(row.id)
+      .flatMap(({ id: keyId }) => store.versions.alive(keyId))) {
+      const place = madeAt(version.connectionRevision);
+      if (place && isSamePlace(place, next))
+        store.versions.update(version, { connectionRevision: row.revision });
     }
     store.connections.pruneRevisions(row);
     const changed = Object.keys(change).sort().join(" ");

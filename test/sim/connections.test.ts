@@ -5,6 +5,7 @@ import { deleteKey } from "../../src/keyring/operations/keys.ts";
 import { compromiseVersion } from "../../src/rotation/compromise.ts";
 import { changeConnection, createConnection, deleteConnection } from "../../src/rotation/connections.ts";
 import { retryRotation } from "../../src/rotation/interventions.ts";
+import { changeAdmin } from "./people.ts";
 import {
   DAY_MS,
   findBroken,
@@ -128,6 +129,35 @@ describe("a change of connection", () => {
     expect(live(run)).toBeUndefined();
     // The new version was made there, too, and is revoked there one day.
     expect(run.simulator.store.connections.revision("con_main", 1)).toBeDefined();
+  });
+
+  it("to another account, and once more there, has old values ended where they were made", async () => {
+    const run = open(BEHIND, () => undefined);
+    for (const secret of ["admin-two", "admin-three"]) {
+      const changing = changeAdmin(run, secret, "other");
+      await run.simulator.runFor(SECOND_MS);
+      expect(await changing).toBe(true);
+    }
+    await runRotation(run);
+    expect(stages(run)).toEqual(["revoked", "current"]);
+    expect(run.service.credentials.map(({ account }) => account)).toEqual(["main", "other"]);
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("to another account, and once more there, does not take a mint in doubt along", async () => {
+    const faults = new Map<string, Fault>([["mint", "answer-lost-lands-late"]]);
+    const run = open({ ...BEHIND, tellsAccount: true }, (_, name) => faults.get(name));
+    run.simulator.act(rotate);
+    await run.simulator.runFor(SECOND_MS);
+    faults.clear();
+    for (const secret of ["admin-two", "admin-three"]) {
+      const changing = changeAdmin(run, secret, "other");
+      await run.simulator.runFor(SECOND_MS);
+      expect(await changing).toBe(true);
+    }
+    expect(live(run)?.connectionRevision).toBe(1);
+    await run.simulator.runFor(DAY_MS);
+    expect(findBroken(run)).toEqual([]);
   });
 
   it("is taken up by a rotation that a person retries", async () => {

@@ -1,0 +1,129 @@
+/** What people, and those who report leaks, do to a key at any moment. Each does nothing where the API would refuse it. */
+import { deleteKey, handInValue, patchKey, revokeKey } from "../../src/keyring/operations/keys.ts";
+import { compromiseVersion } from "../../src/rotation/compromise.ts";
+import { changeConnection } from "../../src/rotation/connections.ts";
+import type { EngineContext } from "../../src/rotation/context.ts";
+import {
+  abandonRotation,
+  abandonVersion,
+  cancelRotation,
+  retryRotation,
+} from "../../src/rotation/interventions.ts";
+import type { OnCompromise, Policy } from "../../src/store/keys.ts";
+import type { Stage, VersionRow } from "../../src/store/versions.ts";
+import { ROOT, type Run, rotateKey } from "./scene.ts";
+
+/** One thing that somebody does to a key, in one transaction. */
+export type Deed = (context: EngineContext, keyId: string) => void;
+
+/** The newest version at a stage. */
+function newest({ store }: EngineContext, keyId: string, stage: Stage): VersionRow | undefined {
+  return store.versions.ofKey(keyId).findLast((version) => version.stage === stage);
+}
+
+function live({ store }: EngineContext, keyId: string) {
+  return store.rotations.live(keyId);
+}
+
+/** The newest version at a stage leaks. */
+function leak(stage: Stage, onCompromise?: OnCompromise): Deed {
+  return (context, keyId) => {
+    const key = context.store.keys.get(keyId);
+    if (key && onCompromise) context.store.keys.update(key, { policy: { ...key.policy, onCompromise } });
+    const version = newest(context, keyId, stage);
+    if (version) compromiseVersion(context, version, { source: "test", actor: "root" });
+  };
+}
+
+/** The newest version at a stage is revoked by hand; one in its grace is thereby finished. */
+function revoke(stage: Stage): Deed {
+  return (context, keyId) => {
+    const version = newest(context, keyId, stage);
+    if (version) revokeKey(context, ROOT, keyId, { reason: "by hand", version: version.number });
+  };
+}
+
+function change(input: { policy?: Policy; paused?: boolean }): Deed {
+  return (context, keyId) => void patchKey(context, ROOT, keyId, input, false);
+}
+
+/** What people do while a rotation is live. */
+export const INTERRUPTIONS: Record<string, Deed> = {
+  "a second trigger": (context, keyId) => {
+    if (!live(context, keyId)) rotateKey(context, keyId);
+  },
+  "a delete": (context, keyId) => void deleteKey(context, ROOT, keyId),
+  "a pause": change({ paused: true }),
+  "a change of policy": change({ policy: { grace: "2h", maxAge: "90d" } }),
+  "a cancel": (context, keyId) => {
+    const rotation = live(context, keyId);
+    if (rotation) cancelRotation(context, rotation, "root");
+  },
+  // Of a mint in doubt that only a person can settle it would say that nothing is there, which the scene cannot know.
+  "a retry": (context, keyId) => {
+    const rotation = live(context, keyId);
+    if (rotation && rotation.state !== "needs-human") retryRotation(context, rotation);
+  },
+  "a revoke of every version": (context, keyId) => void revokeKey(context, ROOT, keyId, { reason: "left" }),
+  "a revoke of the current version": revoke("current"),
+  "a revoke of the new version": revoke("pending"),
+  "a leak of the current version": leak("current"),
+  "a leak of the current version, to be held": leak("current", "hold"),
+  "a leak of the current version, to be revoked first": leak("current", "revoke-first"),
+  "a leak of the current version, only to be revoked": leak("current", "revoke-only"),
+  "a leak of the current version, only to be told": leak("current", "notify-only"),
+  "a leak of the new version": leak("pending"),
+  "a leak of the old version": leak("previous"),
+  "a leak of a version that is being revoked": leak("revoking"),
+};
+
+/** What people do besides, at leisure. */
+export const INTERVENTIONS: Record<string, Deed> = {
+  "an end of the pause": change({ paused: false }),
+  "another policy": change({ policy: { grace: "3h" } }),
+  "an end of a grace": revoke("previous"),
+  "giving up on a mint in doubt": (context, keyId) => {
+    const rotation = live(context, keyId);
+    if (rotation) abandonRotation(context, rotation, "root");
+  },
+  "giving up on a revocation": (context, keyId) => {
+    const version = newest(context, keyId, "revoking");
+    if (version) abandonVersion(context, version, "root");
+  },
+};
+
+/** A person makes a value at the service and hands it in, where a key waits for that. */
+export function handIn({ simulator, service }: Run, keyId: string): void {
+  const key = simulator.store.keys.get(keyId);
+  if (key?.state !== "lost" || simulator.store.rotations.live(keyId)) return;
+  const { reference, secret } = service.make("by hand", key.name);
+  simulator.act((context) => void handInValue(context, ROOT, keyId, { fields: { secret }, reference }));
+}
+
+/** The same with a value that the service has never known. */
+export function handInWrong({ simulator }: Run, keyId: string): void {
+  const fields = { secret: `wrong-secret-${simulator.asked}` };
+  const reference = `wrong-${simulator.asked}`;
+  simulator.act((context) => void handInValue(context, ROOT, keyId, { fields, reference }));
+}
+
+/** Who has the connection gives it another credential, of the same account or of another. True once it was taken. */
+export async function changeAdmin(
+  { simulator, service }: Run,
+  secret: string,
+  account?: string,
+): Promise<boolean> {
+  const row = simulator.store.connections.get("con_main");
+  const present = row && simulator.store.connections.revision(row.id, row.revision)?.config.account;
+  if (!row) return false;
+  const to = account ?? String(present);
+  const admins = service.admins.get(to) ?? new Set();
+  service.admins.set(to, admins.add(secret));
+  const changed = await simulator.perform((context) =>
+    changeConnection(context, "root", "main", {
+      ...(account !== undefined && { config: { account } }),
+      credential: { fields: { secret } },
+    }),
+  );
+  return changed?.ok === true;
+}
