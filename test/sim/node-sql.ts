@@ -4,7 +4,12 @@ import type { Sql, SqlValue } from "../../src/store/sql.ts";
 
 export interface NodeSql extends Sql {
   readonly database: DatabaseSync;
+  /** Makes the tables. What that gives is kept and copied from then on, as it takes longer than many a run. */
+  begin(migrate: (sql: Sql) => void): void;
 }
+
+/** An empty database with all its tables. Older Node cannot copy one. */
+let empty: Uint8Array | undefined;
 
 /**
  * Opens a database in memory.
@@ -27,8 +32,16 @@ export function openNodeSql(
     return statement;
   };
 
-  return {
+  const sql: NodeSql = {
     database,
+    begin(migrate) {
+      if (empty) {
+        database.deserialize(empty);
+        return;
+      }
+      migrate(sql);
+      if ("deserialize" in database) empty = database.serialize();
+    },
     all<Row>(query: string, ...params: SqlValue[]): Row[] {
       if (query.trimEnd().slice(0, -1).includes(";")) {
         database.exec(query);
@@ -58,4 +71,5 @@ export function openNodeSql(
       return result;
     },
   };
+  return sql;
 }

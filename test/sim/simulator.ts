@@ -14,7 +14,7 @@ import { migrate } from "../../src/store/migrations.ts";
 import type { Sql, SqlValue } from "../../src/store/sql.ts";
 import { Store } from "../../src/store/store.ts";
 import { findCanaries } from "./canaries.ts";
-import { openNodeSql } from "./node-sql.ts";
+import { type NodeSql, openNodeSql } from "./node-sql.ts";
 
 /** What may go wrong at one call to the outside. */
 export const FAULTS = [
@@ -95,7 +95,7 @@ export class Simulator {
   readonly dead = new Set<string>();
   /** Runs every alarm twice, one right after the other. */
   doubleAlarms = false;
-  readonly #sql: Sql;
+  readonly #sql: NodeSql;
   readonly #options: SimulatorOptions;
   readonly #dataKey: Uint8Array;
   #timers: Timer[] = [];
@@ -115,7 +115,7 @@ export class Simulator {
       () => this.#inspect(),
       (query, values) => this.broken.push(...findCanaries(query, values)),
     );
-    migrate(this.#sql);
+    this.#sql.begin(migrate);
     this.store = new Store(this.#sql);
     this.#dataKey = this.random(32);
     this.#instance = this.#open();
