@@ -38,6 +38,8 @@ export interface StartRequest {
   /** Markers of what a rotation before it may have left at the service, and when that must have shown. */
   sought?: string[];
   settleAt?: number | null;
+  /** The revision of the key's connection under which they are looked for. Default: the present one. */
+  connectionRevision?: number | null;
 }
 
 /** Starts a rotation, due now. The caller has checked that none is live. */
@@ -56,7 +58,7 @@ export function startRotation(context: EngineContext, key: KeyRow, request: Star
     ...position,
     startedAt: now,
     deadlineAt: deliverBy(key.policy, now),
-    connectionRevision: connection?.revision ?? null,
+    connectionRevision: request.connectionRevision ?? connection?.revision ?? null,
   });
   store.keys.update(key, { dueAt: null });
   record(context, {

@@ -213,6 +213,10 @@ function replace(
     grace: null,
     urgent: true,
     fromVersion: version.number,
-    ...(markers && { sought: markers, settleAt: heir.settleAt }),
+    ...(markers && {
+      sought: markers,
+      settleAt: heir.settleAt,
+      connectionRevision: heir.connectionRevision,
+    }),
   });
 }

@@ -10,6 +10,7 @@ import type { ConnectionRevisionRow, ConnectionRow } from "../store/connections.
 import type { KeyRow } from "../store/keys.ts";
 import type { RotationRow } from "../store/rotations.ts";
 import { connectionAt, credentialPlace, type EngineContext, providerPort, record } from "./context.ts";
+import { mayHaveMinted } from "./facts.ts";
 import { openFields } from "./values.ts";
 
 /** What opens an account: fields of its own, or the current value of a key of this keyring. */
@@ -57,7 +58,7 @@ export async function createConnection(
 }
 
 /**
- * Changes a connection under a new revision, which must pass its test. Rotations that have asked for nothing yet take it up, and so do
+ * Changes a connection under a new revision, which must pass its test. Rotations that can have made nothing yet take it up, and so do
  * all when the service says that it is the same account; the others keep to theirs until they end or are retried.
  */
 export async function changeConnection(
@@ -93,7 +94,7 @@ export async function changeConnection(
       pinned === null ? present : store.connections.revision(row.id, pinned);
     for (const rotation of store.rotations.liveOnConnection(row.id)) {
       const isSame = next.account !== null && next.account === madeAt(rotation.connectionRevision)?.account;
-      if (isSame || rotation.mints === 0) repin(context, rotation, row.revision);
+      if (isSame || !mayHaveMinted(rotation)) repin(context, rotation, row.revision);
     }
     for (const version of store.keys
       .onConnection(row.id)
@@ -132,7 +133,7 @@ export function repinToPresent(context: EngineContext, rotation: RotationRow): R
   const row = connectionId === null ? undefined : store.connections.get(connectionId);
   const next = row && store.connections.revision(row.id, row.revision);
   const pinned = row && store.connections.revision(row.id, rotation.connectionRevision ?? row.revision);
-  if (!next || (rotation.mints > 0 && pinned && !isSamePlace(pinned, next))) return rotation;
+  if (!next || (mayHaveMinted(rotation) && pinned && !isSamePlace(pinned, next))) return rotation;
   return store.rotations.update(rotation, { connectionRevision: next.revision });
 }
 

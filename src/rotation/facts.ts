@@ -41,6 +41,11 @@ export function factsOf(context: EngineContext, rotation: RotationRow): Facts {
   };
 }
 
+/** Whether something of a rotation, or of one that it took over from, is or may be at the service. What was refused is not. */
+export function mayHaveMinted({ mints, doubts, intentAt, toVersion, sought }: RotationRow): boolean {
+  return sought !== null || (mints > 0 && (doubts > 0 || intentAt !== null || toVersion !== null));
+}
+
 /** The surest way that a provider offers to settle a mint in doubt. */
 export function resolverOf(provider: Provider): Resolver {
   if (provider.find) return "find";

@@ -7,11 +7,12 @@ import { advanceRotation } from "./changes.ts";
 import { repinToPresent } from "./connections.ts";
 import { type EngineContext, record } from "./context.ts";
 import { keyOf, versionOf } from "./effects.ts";
+import { mayHaveMinted } from "./facts.ts";
 import { afterDeath } from "./outcomes.ts";
 
 /**
  * Stops a rotation. What is in doubt is settled first; what was delivered is put back. A service that ends the old value by itself
- * leaves nothing to go back to once its call to mint has begun, and neither does an emergency once the new value is current.
+ * leaves nothing to go back to once a call to mint may have taken effect, and neither does an emergency once the new value is current.
  */
 export function cancelRotation(
   context: EngineContext,
@@ -21,7 +22,7 @@ export function cancelRotation(
   if (!rotation.live) return err({ code: "rotation-ended" });
   const { overlap } = context.providerOf(keyOf(context, rotation).provider);
   const isPromoted = versionOf(context, rotation, rotation.toVersion)?.stage === "current";
-  if (isPromoted || (overlap !== "ours" && rotation.mints > 0)) return err({ code: "forward-only" });
+  if (isPromoted || (overlap !== "ours" && mayHaveMinted(rotation))) return err({ code: "forward-only" });
   const problem = `cancelled by ${actor}`;
   return ok(advanceRotation(context, rotation, { outcome: { kind: "stopped", problem } }));
 }
