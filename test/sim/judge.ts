@@ -63,8 +63,10 @@ export class Judge {
     const version = this.#versionOf(reference);
     if (version?.endReason !== "rotated") return;
     const name = `promise 2: version ${version.number}`;
-    if (abilities.overlap === "provider" && Number.isFinite(endsAt))
-      this.broken.push(`${name} was ended before the service's own time`);
+    if (abilities.overlap === "provider") {
+      if (Number.isFinite(endsAt)) this.broken.push(`${name} was ended before the service's own time`);
+      return;
+    }
     const next = store.versions
       .ofKey(version.keyId)
       .find((other) => other.number > version.number && other.promotedAt !== null);

@@ -51,6 +51,11 @@ export const KINDS: Record<string, Abilities> = {
   "none, late propagation": { overlap: "none", propagationMs: 30_000 },
 };
 
+/** A service that breaks its own word about when it lists a key can hide one from any last look, so no promise covers it. */
+export const HONEST = Object.keys(KINDS).filter(
+  (kind) => (KINDS[kind]?.listLagMs ?? 0) <= (KINDS[kind]?.propagationMs ?? 0),
+);
+
 export interface Run {
   simulator: Simulator;
   world: World;
