@@ -94,7 +94,7 @@ export async function changeConnection(
       pinned === null ? present : store.connections.revision(row.id, pinned);
     for (const rotation of store.rotations.liveOnConnection(row.id)) {
       const isSame = next.account !== null && next.account === madeAt(rotation.connectionRevision)?.account;
-      if (isSame || !mayHaveMinted(rotation)) repin(context, rotation, row.revision);
+      if (isSame || !mayHaveMinted(context, rotation)) repin(context, rotation, row.revision);
     }
     for (const version of store.keys
       .onConnection(row.id)
@@ -133,7 +133,7 @@ export function repinToPresent(context: EngineContext, rotation: RotationRow): R
   const row = connectionId === null ? undefined : store.connections.get(connectionId);
   const next = row && store.connections.revision(row.id, row.revision);
   const pinned = row && store.connections.revision(row.id, rotation.connectionRevision ?? row.revision);
-  if (!next || (mayHaveMinted(rotation) && pinned && !isSamePlace(pinned, next))) return rotation;
+  if (!next || (mayHaveMinted(context, rotation) && pinned && !isSamePlace(pinned, next))) return rotation;
   return store.rotations.update(rotation, { connectionRevision: next.revision });
 }
 

@@ -41,9 +41,16 @@ export function factsOf(context: EngineContext, rotation: RotationRow): Facts {
   };
 }
 
-/** Whether something of a rotation, or of one that it took over from, is or may be at the service. What was refused is not. */
-export function mayHaveMinted({ mints, doubts, intentAt, toVersion, sought }: RotationRow): boolean {
-  return sought !== null || (mints > 0 && (doubts > 0 || intentAt !== null || toVersion !== null));
+/**
+ * Whether something of a rotation, or of one that it took over from, is or may be at the service, unrecorded, or the old value's clock
+ * runs. What was refused is not there, nor is what was in doubt and was settled for good.
+ */
+export function mayHaveMinted({ providerOf, store }: EngineContext, rotation: RotationRow): boolean {
+  const { keyId, doubts, intentAt, toVersion, oldEndsAt, sought, mints } = rotation;
+  if (sought !== null || intentAt !== null || oldEndsAt !== null) return true;
+  const key = store.keys.get(keyId);
+  const maySurface = doubts > 0 && key !== undefined && providerOf(key.provider).find !== undefined;
+  return maySurface || (mints > 0 && toVersion !== null);
 }
 
 /** The surest way that a provider offers to settle a mint in doubt. */

@@ -22,7 +22,8 @@ export function cancelRotation(
   if (!rotation.live) return err({ code: "rotation-ended" });
   const { overlap } = context.providerOf(keyOf(context, rotation).provider);
   const isPromoted = versionOf(context, rotation, rotation.toVersion)?.stage === "current";
-  if (isPromoted || (overlap !== "ours" && mayHaveMinted(rotation))) return err({ code: "forward-only" });
+  if (isPromoted || (overlap !== "ours" && mayHaveMinted(context, rotation)))
+    return err({ code: "forward-only" });
   const problem = `cancelled by ${actor}`;
   return ok(advanceRotation(context, rotation, { outcome: { kind: "stopped", problem } }));
 }

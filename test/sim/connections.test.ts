@@ -133,8 +133,20 @@ describe("a change of connection", () => {
   });
 
   it("is taken up by a rotation whose mint was refused, which may be cancelled, too", async () => {
-    for (const isCancelled of [false, true]) {
-      const run = open({ overlap: "none", connects: true }, () => undefined);
+    const cases: [boolean, Fault | undefined][] = [
+      [false, undefined],
+      [true, undefined],
+      // The first mint was in doubt, and is known to have made nothing before the next one is refused.
+      [false, "timeout-no-effect"],
+      [true, "timeout-no-effect"],
+    ];
+    for (const [isCancelled, fault] of cases) {
+      let mints = 0;
+      const run = open({ overlap: "none", connects: true }, (_, name) => {
+        if (name !== "mint") return undefined;
+        mints += 1;
+        return mints === 1 ? fault : undefined;
+      });
       const away = changeAdmin(run, "admin-two", "other");
       await run.simulator.runFor(SECOND_MS);
       expect(await away).toBe(true);
