@@ -21,6 +21,8 @@ export interface Abilities {
   overlap: Overlap;
   find?: boolean;
   list?: boolean;
+  /** Lists show every key of the account, as all of them are called the same. */
+  sharesLabel?: boolean;
   repeatsMint?: boolean;
   /** A repeated mint is answered with a conflict instead of the value. */
   conflicts?: boolean;
@@ -179,10 +181,11 @@ export class Service {
       opensApi: false,
       adopts: true,
       defaultCooldown: "0",
-      preflight: async ({ connection }) => {
+      preflight: async ({ connection, old }) => {
         const after = this.#simulator?.asked ?? 0;
         const reply = await this.#call("preflight", connection, () => true);
-        this.readiness = { isGreen: reply.kind === "answered", after };
+        // A connection that is tried out asks the same, and replaces nothing.
+        if (old) this.readiness = { isGreen: reply.kind === "answered", after };
         const account = this.abilities.tellsAccount ? { account: accountOf(connection) } : {};
         return reply.kind === "answered"
           ? { kind: "green", ...account }
@@ -216,7 +219,12 @@ export class Service {
       }),
       ...(list && {
         // Whatever looks like the key in question, whoever made it.
-        list: (context) => lists("list", context, ({ label }) => label === this.#labelOf(context.old)),
+        list: (context) =>
+          lists(
+            "list",
+            context,
+            ({ label }) => this.abilities.sharesLabel || label === this.#labelOf(context.old),
+          ),
       }),
     };
   }

@@ -3,6 +3,7 @@
  * what happened, in the surest way that it offers.
  */
 import type { ListResult, Provider } from "../../providers/provider.ts";
+import type { KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
 import { isDead } from "../../store/versions.ts";
 import { type EngineContext, providerContext } from "../context.ts";
@@ -83,7 +84,7 @@ async function lookForMarkers(
     if (result?.kind !== "listed") return failed(result);
     found.push(...result.references);
   }
-  const orphans = unrecorded(context, key.id, found);
+  const orphans = unrecorded(context, key, found);
   return orphans.length > 0
     ? { outcome: { kind: "orphans-found" }, orphans }
     : { outcome: { kind: "none-found", settled } };
@@ -109,13 +110,28 @@ async function compareLists(
   const before = new Set(rotation.seen ?? []);
   const strangers = unrecorded(
     context,
-    key.id,
+    key,
     result.references.filter((reference) => !before.has(reference)),
   );
   if (strangers.length === 0) return { outcome: { kind: "none-found", settled } };
+  const rival = rivalOf(context, key);
+  if (rival && rival.step !== "settle") {
+    const problem = "another key of this account is being minted, and the list does not say whose is whose";
+    return { outcome: { kind: "look-failed", problem } };
+  }
+  if (rival) {
+    const problem = "two keys of this account are in doubt, and the list does not say whose is whose";
+    return { outcome: { kind: "ambiguous", problem } };
+  }
   if (strangers.length === 1) return { outcome: { kind: "orphans-found" }, orphans: strangers };
   const problem = `${strangers.length} keys appeared at the service since the rotation began; one of them may be ours`;
   return { outcome: { kind: "ambiguous", problem } };
+}
+
+/** The rotation of another key of the same account whose own mint has no recorded result yet. */
+function rivalOf({ store }: EngineContext, { id, connectionId }: KeyRow): RotationRow | undefined {
+  const live = connectionId === null ? [] : store.rotations.liveOnConnection(connectionId);
+  return live.find((rotation) => rotation.keyId !== id && rotation.intentAt !== null);
 }
 
 const OLD_DEAD = "the old value is dead and the new one never arrived";
@@ -152,8 +168,13 @@ async function testOldValue(
   };
 }
 
-function unrecorded({ store }: EngineContext, keyId: string, references: readonly string[]): string[] {
-  const known = new Set(store.versions.ofKey(keyId).map((version) => version.reference));
+/** What no version here is. Another key of the same account may carry the same label, and its values are no orphans. */
+function unrecorded({ store }: EngineContext, key: KeyRow, references: readonly string[]): string[] {
+  if (references.length === 0) return [];
+  const neighbours = key.connectionId === null ? [key] : store.keys.onConnection(key.connectionId);
+  const known = new Set(
+    [key, ...neighbours].flatMap(({ id }) => store.versions.ofKey(id).map(({ reference }) => reference)),
+  );
   return references.filter((reference) => !known.has(reference));
 }
 
