@@ -8,6 +8,7 @@ import type { RotationRow, RotationState, RotationStep, Trigger } from "../store
 import type { Store } from "../store/store.ts";
 import type { EndReason, Stage, VersionRow } from "../store/versions.ts";
 import type { CallReport } from "../store/work-table.ts";
+import { explainRotation } from "./explain.ts";
 
 export interface CallView {
   method: string;
@@ -99,6 +100,10 @@ export interface RotationView {
   toVersion: number | null;
   attempts: number;
   problem: string | null;
+  /** What it waits for, in words; null when it waits for nothing. */
+  waitsFor: string | null;
+  /** What somebody can do about it, in words. */
+  remedy: string | null;
   lastCall: CallView | null;
   nextTryAt: string | null;
   startedAt: string;
@@ -188,6 +193,7 @@ export function viewRotation(store: Store, row: RotationRow): RotationView {
     toVersion: row.toVersion,
     attempts: row.attempt,
     problem: row.problem,
+    ...explainRotation(store, row),
     lastCall: viewCall(row.lastCall),
     nextTryAt: row.leaseUntil === null ? isoOf(row.dueAt) : null,
     startedAt: iso(row.startedAt),
