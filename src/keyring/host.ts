@@ -13,7 +13,6 @@ import { type EngineContext, record } from "../rotation/context.ts";
 import { Engine } from "../rotation/engine.ts";
 import type { Outage } from "../rotation/policy.ts";
 import { isAnchored } from "../rotation/witness.ts";
-import { EventTable } from "../store/events.ts";
 import { isMade, migrate } from "../store/migrations.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import { durableObjectSql, type Sql } from "../store/sql.ts";
@@ -170,7 +169,7 @@ export class Host {
 
   /** Compares the history with its anchor, and says so when it is behind. */
   async #compare(): Promise<void> {
-    await this.#guard.compare(new EventTable(this.#sql));
+    await this.#guard.compare(new Store(this.#sql).events);
     const { state } = this.#guard;
     const open = state.kind === "behind" ? this.opened() : undefined;
     if (state.kind === "behind" && open?.ok) history.reportBehind(open.value.context, state.anchor.seq);

@@ -20,7 +20,7 @@ export function openContext(sql: Sql, env: Env, transport: Transport): Result<En
   if (!isMade(sql)) return err({ code: "keyring-unknown" });
   const config = readConfig(env);
   if (!config.ok) return err({ code: "not-configured", detail: config.error.join("; ") });
-  const store = new Store(sql);
+  const store = new Store(sql, { isOnlyWriter: true });
   const identity = store.settings.identity();
   const wrapped = store.settings.wrappedDataKey();
   if (!identity || !wrapped) throw new Error("a keyring without identity");

@@ -2,8 +2,9 @@
  * Tables `connection` and `connectionRevision`: the accounts at outside services, and what opens them. A revision is never changed:
  * a live rotation goes on with the one that it began with, and the row goes when nothing is pinned to it any more.
  */
+import type { HeldSql } from "./held-sql.ts";
 import type { RowCache } from "./row-cache.ts";
-import { bytesOf, type Sql } from "./sql.ts";
+import { bytesOf } from "./sql.ts";
 import { Table } from "./table.ts";
 
 export interface ConnectionRow {
@@ -29,7 +30,7 @@ export interface ConnectionRevisionRow {
 }
 
 export class ConnectionTable extends Table<ConnectionRow> {
-  constructor(sql: Sql, cache: RowCache) {
+  constructor(sql: HeldSql, cache: RowCache) {
     super(sql, cache, "connection", {
       id: "plain",
       name: "plain",

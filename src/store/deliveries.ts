@@ -1,7 +1,7 @@
 /** Table `delivery`: one version going to one destination, ordered by the key's revision. */
 import type { DueQueue } from "./due.ts";
+import type { HeldSql } from "./held-sql.ts";
 import type { RowCache } from "./row-cache.ts";
-import type { Sql } from "./sql.ts";
 import { type CallReport, UNCLAIMED, type Urgent, WorkTable } from "./work-table.ts";
 
 export type DeliveryState = "pending" | "delivered" | "failing" | "superseded";
@@ -41,8 +41,14 @@ export const NEW_DELIVERY = {
   lastCall: null,
 } satisfies Partial<DeliveryRow>;
 
+/** A query may carry 100 parameters: two a place. */
+const MAX_PLACES = 50;
+
+/** Whether any call may still land, in the cache. */
+const LANDING = "landing";
+
 export class DeliveryTable extends WorkTable<DeliveryRow> {
-  constructor(sql: Sql, cache: RowCache, due: DueQueue) {
+  constructor(sql: HeldSql, cache: RowCache, due: DueQueue) {
     super(sql, cache, due, "delivery", "delivery", {
       id: "plain",
       keyId: "plain",
@@ -68,14 +74,29 @@ export class DeliveryTable extends WorkTable<DeliveryRow> {
     });
   }
 
+  override insert(row: DeliveryRow): DeliveryRow {
+    if (mayLand(row)) this.cache.put(LANDING, true);
+    this.cache.append(restlessName(row.keyId), row.id);
+    this.cache.append(revisionName(row.keyId, row.revision), row.id);
+    return super.insert(row);
+  }
+
+  override update(row: DeliveryRow, patch: Partial<DeliveryRow>): DeliveryRow {
+    const updated = super.update(row, patch);
+    if (mayLand(updated)) this.cache.put(LANDING, true);
+    if (!isRestless(row) && isRestless(updated)) this.cache.forget(restlessName(row.keyId));
+    return updated;
+  }
+
   /** Deliveries of one revision of a key. */
   ofRevision(keyId: string, revision: number): DeliveryRow[] {
-    return this.select("WHERE keyId = ? AND revision = ?", keyId, revision);
+    const name = revisionName(keyId, revision);
+    return this.selectBy(name, () => true, "WHERE keyId = ? AND revision = ?", keyId, revision);
   }
 
   /** Deliveries of a key that are not at rest yet. */
   unsettled(keyId: string): DeliveryRow[] {
-    return this.select("WHERE keyId = ? AND state IN ('pending', 'failing')", keyId);
+    return this.#restless(keyId).filter(({ state }) => state === "pending" || state === "failing");
   }
 
   /** Deliveries of one version of a key, wherever they stand. */
@@ -88,13 +109,54 @@ export class DeliveryTable extends WorkTable<DeliveryRow> {
     return this.select("WHERE keyId = ? AND rotationId = ? ORDER BY revision, id", keyId, rotationId);
   }
 
+  /**
+   * Until when a call for another delivery of the same key to the same place may still land, by the id of the one that waits: calls that
+   * were never answered, and those of what was superseded. Only such are in the index, so looking reads nothing while there are none.
+   */
+  landingAt(waiting: readonly DeliveryRow[]): Map<string, number> {
+    const times = new Map<string, number>();
+    const stored = this.#storedLanding(waiting).filter(({ id }) => !this.isHeld(id));
+    const landing = [...stored, ...this.heldRows().filter(mayLand)];
+    if (landing.length === 0) return times;
+    for (const { id, keyId, destinationId } of waiting) {
+      const others = landing.filter(
+        (other) => other.keyId === keyId && other.destinationId === destinationId && other.id !== id,
+      );
+      const until = others.map((other) => Math.max(other.leaseUntil ?? 0, other.landsUntil ?? 0));
+      times.set(id, Math.max(0, ...until));
+    }
+    return times;
+  }
+
+  #storedLanding(waiting: readonly DeliveryRow[]): DeliveryRow[] {
+    const from = `FROM delivery INDEXED BY deliveryLanding
+      WHERE (landsUntil IS NOT NULL OR (state = 'superseded' AND leaseUntil IS NOT NULL))`;
+    const some = this.cache.get(LANDING, () => this.sql.now(`SELECT 1 ${from} LIMIT 1`).length > 0);
+    if (!some) return [];
+    const found: Record<string, unknown>[] = [];
+    for (let at = 0; at < waiting.length; at += MAX_PLACES) {
+      const page = waiting.slice(at, at + MAX_PLACES);
+      const places = page.map(() => "(?, ?)").join(", ");
+      found.push(
+        ...this.sql.now<Record<string, unknown>>(
+          `SELECT * ${from} AND (keyId, destinationId) IN (VALUES ${places})`,
+          ...page.flatMap(({ keyId, destinationId }) => [keyId, destinationId]),
+        ),
+      );
+    }
+    return found.map((row) => this.decode(row));
+  }
+
   /** Deliveries of a key to one destination that may still be on their way. */
   ofKeyAt(keyId: string, destinationId: string): DeliveryRow[] {
-    return this.select(
-      "WHERE keyId = ? AND destinationId = ? AND (dueAt IS NOT NULL OR leaseUntil IS NOT NULL OR landsUntil IS NOT NULL)",
-      keyId,
-      destinationId,
-    );
+    return this.#restless(keyId).filter((row) => row.destinationId === destinationId);
+  }
+
+  /** Deliveries of a key that have something to do, or may still be on their way. */
+  #restless(keyId: string): DeliveryRow[] {
+    const rest = `WHERE keyId = ? AND (state IN ('pending', 'failing')
+      OR dueAt IS NOT NULL OR leaseUntil IS NOT NULL OR landsUntil IS NOT NULL)`;
+    return this.selectBy(restlessName(keyId), isRestless, rest, keyId);
   }
 
   /** A page, newest first. `before` is an id, or empty for the first page. */
@@ -104,4 +166,22 @@ export class DeliveryTable extends WorkTable<DeliveryRow> {
       ? this.select("WHERE id < ? ORDER BY id DESC LIMIT ?", from, limit)
       : this.select("WHERE keyId = ? AND id < ? ORDER BY id DESC LIMIT ?", keyId, from, limit);
   }
+}
+
+function isRestless({ state, dueAt, leaseUntil, landsUntil }: DeliveryRow): boolean {
+  const isOpen = state === "pending" || state === "failing";
+  return isOpen || dueAt !== null || leaseUntil !== null || landsUntil !== null;
+}
+
+/** As the index `deliveryLanding` has it. */
+function mayLand({ state, leaseUntil, landsUntil }: DeliveryRow): boolean {
+  return landsUntil !== null || (state === "superseded" && leaseUntil !== null);
+}
+
+function restlessName(keyId: string): string {
+  return `restlessOf:${keyId}`;
+}
+
+function revisionName(keyId: string, revision: number): string {
+  return `revisionOf:${keyId}/${revision}`;
 }

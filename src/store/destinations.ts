@@ -1,6 +1,6 @@
 /** Tables `destination` and `keyDestination`: the places that hold values, and which key goes where. */
+import type { HeldSql } from "./held-sql.ts";
 import type { RowCache } from "./row-cache.ts";
-import type { Sql } from "./sql.ts";
 import { Table } from "./table.ts";
 import type { CallReport } from "./work-table.ts";
 
@@ -38,7 +38,7 @@ export interface KeyDestinationRow {
 }
 
 export class DestinationTable extends Table<DestinationRow> {
-  constructor(sql: Sql, cache: RowCache) {
+  constructor(sql: HeldSql, cache: RowCache) {
     super(sql, cache, "destination", {
       id: "plain",
       name: "plain",

@@ -3,7 +3,7 @@
  * out, deliveries, and emergencies of every kind before all of them. These have the alarm; scheduled starts have a lane that cron
  * picks up. The lane comes first in the key, so that the earliest entry of each is one row read.
  */
-import type { Sql } from "./sql.ts";
+import type { HeldSql, Holder } from "./held-sql.ts";
 
 export type WorkKind = "rotation" | "version" | "delivery" | "idempotency" | "policy";
 export type DueKind = WorkKind | "start";
@@ -46,12 +46,29 @@ export function laneOf(kind: DueKind, urgent = false): Lane {
 /** A query may carry 100 parameters: two an entry, and where they go. */
 const MAX_MOVED = 49;
 
-export class DueQueue {
-  readonly #sql: Sql;
+/** Where an entry is and where it goes; null is "not in the queue". */
+interface Move {
+  kind: DueKind;
+  id: string;
+  from: number | null;
+  fromLane: Lane;
+  to: number | null;
+  lane: Lane;
+}
+
+export class DueQueue implements Holder {
+  readonly #sql: HeldSql;
+  readonly #held = new Map<string, Move>();
+  /** The earliest time of each lane, as far as it is known. */
+  readonly #earliest = new Map<Lane, number | null>();
+  readonly #isKept: boolean;
   #startsMoved = false;
 
-  constructor(sql: Sql) {
+  /** @param isKept whether the earliest times are kept: only for whoever makes all the writes */
+  constructor(sql: HeldSql, isKept: boolean) {
     this.#sql = sql;
+    this.#isKept = isKept;
+    sql.register(this);
   }
 
   /**
@@ -69,46 +86,61 @@ export class DueQueue {
   ): void {
     if (from === to && lane === fromLane) return;
     if (kind === "start") this.#startsMoved = true;
-    if (from !== null && to !== null) {
-      // The entry is there, so this is an update, and one whose look-up is not counted as a row read.
-      this.#sql.all(
-        `INSERT INTO due (lane, at, kind, id) VALUES (?, ?, ?, ?)
-         ON CONFLICT (lane, at, kind, id) DO UPDATE SET lane = ?, at = ?`,
-        fromLane,
-        from,
-        kind,
-        id,
-        lane,
-        to,
-      );
-    } else if (from !== null) {
-      this.#sql.all(
-        "DELETE FROM due WHERE lane = ? AND at = ? AND kind = ? AND id = ?",
-        fromLane,
-        from,
-        kind,
-        id,
-      );
-    } else if (to !== null) {
-      this.#sql.all("INSERT INTO due (lane, at, kind, id) VALUES (?, ?, ?, ?)", lane, to, kind, id);
+    if (from !== null && this.#earliest.get(fromLane) === from) this.#earliest.delete(fromLane);
+    const earliest = this.#earliest.get(lane);
+    if (to !== null && earliest !== undefined) this.#earliest.set(lane, Math.min(to, earliest ?? to));
+    const name = `${kind}:${id}`;
+    const before = this.#held.get(name);
+    const moved: Move = before ? { ...before, to, lane } : { kind, id, from, fromLane, to, lane };
+    if (moved.from === moved.to && (moved.from === null || moved.fromLane === lane)) this.#held.delete(name);
+    else this.#held.set(name, moved);
+    this.#sql.hold();
+  }
+
+  flush(): void {
+    const all = [...this.#held.values()];
+    this.#held.clear();
+    const places = Map.groupBy(all, ({ kind, from, fromLane, to, lane }) => {
+      if (from === null) return `into ${lane} ${kind}`;
+      return to === null ? `out of ${fromLane} ${kind}` : `${fromLane} ${lane} ${kind} ${to}`;
+    });
+    for (const moves of places.values()) {
+      for (let at = 0; at < moves.length; at += MAX_MOVED) this.#write(moves.slice(at, at + MAX_MOVED));
     }
   }
 
-  /** Moves the entries of many rows of a lane to one time. */
-  moveAll(
-    kind: DueKind,
-    lane: Lane,
-    rows: readonly { id: string; dueAt: number | null }[],
-    to: number,
-  ): void {
-    const moving = rows.filter(({ dueAt }) => dueAt !== null && dueAt !== to);
-    for (let from = 0; from < moving.length; from += MAX_MOVED) {
-      const some = moving.slice(from, from + MAX_MOVED);
-      const values = some.map(() => `(${lane}, ?, '${kind}', ?)`).join(", ");
-      this.#sql.all(
-        `INSERT INTO due (lane, at, kind, id) VALUES ${values}
-         ON CONFLICT (lane, at, kind, id) DO UPDATE SET at = ?`,
-        ...some.flatMap(({ id, dueAt }) => [dueAt, id]),
+  discard(): void {
+    this.#held.clear();
+    this.#earliest.clear();
+  }
+
+  /** Writes moves that are alike: all into a lane, all out of one, or all from one to the same time in another. */
+  #write(moves: readonly Move[]): void {
+    const [first] = moves;
+    if (!first) return;
+    const { kind, from, fromLane, to, lane } = first;
+    if (from !== null && to === null) {
+      for (const { id, from: at } of moves) {
+        this.#sql.now(
+          "DELETE FROM due WHERE lane = ? AND at = ? AND kind = ? AND id = ?",
+          fromLane,
+          at,
+          kind,
+          id,
+        );
+      }
+      return;
+    }
+    const values = moves.map(() => `(${from === null ? lane : fromLane}, ?, '${kind}', ?)`).join(", ");
+    const entries = moves.flatMap((move) => [from === null ? move.to : move.from, move.id]);
+    // An entry that moves is there, so this is an update, and one whose look-up is not counted as a row read.
+    const conflict = "ON CONFLICT (lane, at, kind, id) DO UPDATE SET lane = ?, at = ?";
+    if (from === null) this.#sql.now(`INSERT INTO due (lane, at, kind, id) VALUES ${values}`, ...entries);
+    else {
+      this.#sql.now(
+        `INSERT INTO due (lane, at, kind, id) VALUES ${values} ${conflict}`,
+        ...entries,
+        lane,
         to,
       );
     }
@@ -116,6 +148,7 @@ export class DueQueue {
 
   /** Makes an entry that may be there already. */
   ensure(kind: DueKind, id: string, at: number, lane: Lane): void {
+    this.#earliest.delete(lane);
     this.#sql.all("INSERT OR IGNORE INTO due (lane, at, kind, id) VALUES (?, ?, ?, ?)", lane, at, kind, id);
   }
 
@@ -138,11 +171,15 @@ export class DueQueue {
 
   /** When the next entry of a lane is due, or null. */
   earliestAt(lane: Lane): number | null {
+    const known = this.#earliest.get(lane);
+    if (known !== undefined) return known;
     const [row] = this.#sql.all<{ at: number }>(
       "SELECT at FROM due WHERE lane = ? ORDER BY at LIMIT 1",
       lane,
     );
-    return row?.at ?? null;
+    const at = row?.at ?? null;
+    if (this.#isKept) this.#earliest.set(lane, at);
+    return at;
   }
 
   /** When cron has something to start here, or null. */

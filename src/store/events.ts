@@ -1,5 +1,6 @@
 /** Table `event`: the append-only history. What is appended is decided by events/; this only stores it. */
-import { bytesOf, type Sql, type SqlValue } from "./sql.ts";
+import type { HeldSql, Holder } from "./held-sql.ts";
+import { bytesOf, type SqlValue } from "./sql.ts";
 
 export interface EventRow {
   seq: number;
@@ -21,17 +22,25 @@ export interface EventFilter {
 /** Rows that one filtered page may read; a filter that matches little then takes several pages instead of a long query. */
 const MAX_SCANNED = 5_000;
 
-export class EventTable {
-  readonly #sql: Sql;
+/** A query may carry 100 parameters, and an event has eight columns. */
+const MAX_APPENDED = 12;
 
-  constructor(sql: Sql) {
+export class EventTable implements Holder {
+  readonly #sql: HeldSql;
+  #held: EventRow[] = [];
+
+  constructor(sql: HeldSql) {
     this.#sql = sql;
+    sql.register(this);
   }
 
   head(): { seq: number; hash: Uint8Array } | undefined {
-    return this.#read<{ seq: number; hash: Uint8Array }>(
+    const held = this.#held.at(-1);
+    if (held) return held;
+    const [row] = this.#sql.now<{ seq: number; hash: Uint8Array }>(
       "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1",
-    )[0];
+    );
+    return row && { seq: row.seq, hash: bytesOf(row.hash) ?? new Uint8Array() };
   }
 
   /** The entry with a sequence number. */
@@ -45,17 +54,33 @@ export class EventTable {
   }
 
   append(row: EventRow): void {
-    this.#sql.all(
-      "INSERT INTO event (seq, id, type, at, actor, keyId, data, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-      row.seq,
-      row.id,
-      row.type,
-      row.at,
-      row.actor,
-      row.keyId,
-      row.data,
-      row.hash,
-    );
+    this.#held.push(row);
+    this.#sql.hold();
+  }
+
+  flush(): void {
+    const rows = this.#held;
+    this.#held = [];
+    for (let from = 0; from < rows.length; from += MAX_APPENDED) {
+      const some = rows.slice(from, from + MAX_APPENDED);
+      this.#sql.now(
+        `INSERT INTO event (seq, id, type, at, actor, keyId, data, hash) VALUES ${some.map(() => "(?, ?, ?, ?, ?, ?, ?, ?)").join(", ")}`,
+        ...some.flatMap(({ seq, id, type, at, actor, keyId, data, hash }): SqlValue[] => [
+          seq,
+          id,
+          type,
+          at,
+          actor,
+          keyId,
+          data,
+          hash,
+        ]),
+      );
+    }
+  }
+
+  discard(): void {
+    this.#held = [];
   }
 
   /** Rows after `seq` in order, unfiltered. */

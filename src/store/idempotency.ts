@@ -1,7 +1,7 @@
 /** Table `idempotency`: what a request made, by credential, route and Idempotency-Key. Ids only; a secret stays 60 s, sealed. */
 import type { DueQueue } from "./due.ts";
+import type { HeldSql } from "./held-sql.ts";
 import type { RowCache } from "./row-cache.ts";
-import type { Sql } from "./sql.ts";
 import { WorkTable } from "./work-table.ts";
 
 /** How long a request's ids are kept for its Idempotency-Key. */
@@ -20,7 +20,7 @@ export interface IdempotencyRow {
 }
 
 export class IdempotencyTable extends WorkTable<IdempotencyRow> {
-  constructor(sql: Sql, cache: RowCache, due: DueQueue) {
+  constructor(sql: HeldSql, cache: RowCache, due: DueQueue) {
     super(sql, cache, due, "idempotency", "idempotency", {
       id: "plain",
       bodyHash: "blob",

@@ -1,7 +1,8 @@
 /** Table `key`. Its `dueAt` is the next scheduled start, in the queue's lane for cron. */
 import type { DueQueue } from "./due.ts";
+import type { HeldSql } from "./held-sql.ts";
 import type { RowCache } from "./row-cache.ts";
-import type { Sql, SqlValue } from "./sql.ts";
+import type { SqlValue } from "./sql.ts";
 import { WorkTable } from "./work-table.ts";
 
 /**
@@ -96,7 +97,7 @@ export interface KeyFilter {
 }
 
 export class KeyTable extends WorkTable<KeyRow> {
-  constructor(sql: Sql, cache: RowCache, due: DueQueue) {
+  constructor(sql: HeldSql, cache: RowCache, due: DueQueue) {
     super(sql, cache, due, "start", "key", {
       id: "plain",
       name: "plain",

@@ -223,6 +223,10 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX keySubject ON key (subject) WHERE subject IS NOT NULL;
   CREATE INDEX keyPolicy ON key (policyId, id) WHERE policyId IS NOT NULL;
   `,
+  `
+  CREATE INDEX deliveryLanding ON delivery (keyId, destinationId)
+    WHERE landsUntil IS NOT NULL OR (state = 'superseded' AND leaseUntil IS NOT NULL);
+  `,
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */

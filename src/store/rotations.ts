@@ -1,7 +1,7 @@
 /** Table `rotation`. A partial unique index keeps it to one live rotation a key. */
 import type { DueQueue } from "./due.ts";
+import type { HeldSql } from "./held-sql.ts";
 import type { RowCache } from "./row-cache.ts";
-import type { Sql } from "./sql.ts";
 import { type CallReport, UNCLAIMED, type Urgent, WorkTable } from "./work-table.ts";
 
 /**
@@ -107,7 +107,7 @@ export const NEW_ROTATION = {
 } satisfies Partial<RotationRow>;
 
 export class RotationTable extends WorkTable<RotationRow> {
-  constructor(sql: Sql, cache: RowCache, due: DueQueue) {
+  constructor(sql: HeldSql, cache: RowCache, due: DueQueue) {
     super(sql, cache, due, "rotation", "rotation", {
       id: "plain",
       keyId: "plain",
@@ -144,9 +144,20 @@ export class RotationTable extends WorkTable<RotationRow> {
     });
   }
 
+  override insert(row: RotationRow): RotationRow {
+    if (row.live) this.cache.put(liveName(row.keyId), row.id);
+    return super.insert(row);
+  }
+
+  override update(row: RotationRow, patch: Partial<RotationRow>): RotationRow {
+    if (patch.live !== undefined && patch.live !== row.live)
+      this.cache.put(liveName(row.keyId), patch.live ? row.id : undefined);
+    return super.update(row, patch);
+  }
+
   /** The key's live rotation, if there is one. */
   live(keyId: string): RotationRow | undefined {
-    return this.select("WHERE keyId = ? AND live = 1", keyId)[0];
+    return this.getBy(liveName(keyId), "WHERE keyId = ? AND live = 1", keyId);
   }
 
   /** How many rotations are live. Reads as many index rows. */
@@ -171,4 +182,8 @@ export class RotationTable extends WorkTable<RotationRow> {
       ? this.select("WHERE id < ? ORDER BY id DESC LIMIT ?", from, limit)
       : this.select("WHERE keyId = ? AND id < ? ORDER BY id DESC LIMIT ?", keyId, from, limit);
   }
+}
+
+function liveName(keyId: string): string {
+  return `liveOf:${keyId}`;
 }

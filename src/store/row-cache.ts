@@ -1,32 +1,53 @@
 /**
- * Rows as one transaction has seen and written them, so that one commit does not read the same row again and again. Nothing else runs
- * while a transaction does, and nothing is kept after it.
+ * Rows as they were last read and written, so that none is read again while it is at work. Nobody but a keyring's own object writes its
+ * database, so one that is kept stays true for as long as the object lives; a transaction that fails forgets everything.
  */
-export class RowCache {
+
+import type { Holder } from "./held-sql.ts";
+
+/** Then all is forgotten and read anew. About as many megabytes as thousands. */
+const MAX_ENTRIES = 10_000;
+
+export class RowCache implements Holder {
   readonly #rows = new Map<string, unknown>();
+  readonly #isKept: boolean;
   #depth = 0;
 
-  /** Runs a transaction. One that fails takes back what was written, so all is forgotten. */
+  /** @param isKept beyond a transaction: only for whoever makes all the writes */
+  constructor(isKept: boolean) {
+    this.#isKept = isKept;
+  }
+
+  flush(): void {}
+
+  discard(): void {
+    this.#rows.clear();
+  }
+
+  /** Runs a transaction. */
   during<T>(body: () => T): T {
     this.#depth += 1;
     try {
       return body();
-    } catch (error) {
-      this.#rows.clear();
-      throw error;
     } finally {
       this.#depth -= 1;
-      if (this.#depth === 0) this.#rows.clear();
+      if (this.#depth === 0 && !this.#isKept) this.#rows.clear();
     }
   }
 
   /** What is known under a name, or what `read` gives. */
   get<T>(name: string, read: () => T): T {
-    if (this.#depth === 0) return read();
     if (this.#rows.has(name)) return this.#rows.get(name) as T;
     const found = read();
-    this.#rows.set(name, found);
+    // What does not exist is asked for by strangers, too.
+    if (found !== undefined || this.#depth > 0) this.put(name, found);
     return found;
+  }
+
+  put(name: string, value: unknown): void {
+    if (this.#depth === 0 && !this.#isKept) return;
+    if (this.#rows.size >= MAX_ENTRIES) this.#rows.clear();
+    this.#rows.set(name, value);
   }
 
   /** Changes what is known under a name, if anything is. */
@@ -34,6 +55,12 @@ export class RowCache {
     const known = this.#rows.get(name) as T | undefined;
     if (known) this.#rows.set(name, { ...known, ...patch });
     else this.#rows.delete(name);
+  }
+
+  /** Adds to a list that is known. */
+  append<T>(name: string, value: T): void {
+    const known = this.#rows.get(name) as readonly T[] | undefined;
+    if (known) this.#rows.set(name, [...known, value]);
   }
 
   forget(name: string): void {

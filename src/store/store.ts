@@ -4,6 +4,7 @@ import { DeliveryTable } from "./deliveries.ts";
 import { DestinationTable } from "./destinations.ts";
 import { DueQueue } from "./due.ts";
 import { EventTable } from "./events.ts";
+import { HeldSql } from "./held-sql.ts";
 import { IdempotencyTable } from "./idempotency.ts";
 import { KeyTable } from "./keys.ts";
 import { PolicyTable } from "./policies.ts";
@@ -25,22 +26,30 @@ export class Store {
   readonly events: EventTable;
   readonly idempotency: IdempotencyTable;
   readonly policies: PolicyTable;
-  readonly #sql: Sql;
-  readonly #cache = new RowCache();
+  readonly #sql: HeldSql;
+  readonly #cache: RowCache;
 
-  constructor(sql: Sql) {
-    this.#sql = sql;
-    this.due = new DueQueue(sql);
-    this.settings = new SettingTable(sql);
-    this.keys = new KeyTable(sql, this.#cache, this.due);
-    this.versions = new VersionTable(sql, this.#cache, this.due);
-    this.rotations = new RotationTable(sql, this.#cache, this.due);
-    this.deliveries = new DeliveryTable(sql, this.#cache, this.due);
-    this.connections = new ConnectionTable(sql, this.#cache);
-    this.destinations = new DestinationTable(sql, this.#cache);
-    this.events = new EventTable(sql);
-    this.idempotency = new IdempotencyTable(sql, this.#cache, this.due);
-    this.policies = new PolicyTable(sql, this.#cache, this.due);
+  /**
+   * @param options.isOnlyWriter whether nothing else writes this database for as long as the store is used: what was read once is then
+   * remembered from one transaction to the next
+   */
+  constructor(sql: Sql, { isOnlyWriter = false } = {}) {
+    const held = new HeldSql(sql);
+    const cache = new RowCache(isOnlyWriter);
+    held.register(cache);
+    this.#sql = held;
+    this.#cache = cache;
+    this.due = new DueQueue(held, isOnlyWriter);
+    this.settings = new SettingTable(held);
+    this.keys = new KeyTable(held, cache, this.due);
+    this.versions = new VersionTable(held, cache, this.due);
+    this.rotations = new RotationTable(held, cache, this.due);
+    this.deliveries = new DeliveryTable(held, cache, this.due);
+    this.connections = new ConnectionTable(held, cache);
+    this.destinations = new DestinationTable(held, cache);
+    this.events = new EventTable(held);
+    this.idempotency = new IdempotencyTable(held, cache, this.due);
+    this.policies = new PolicyTable(held, cache, this.due);
   }
 
   /** One commit: all of `body` is stored, or, when it throws, nothing. */

@@ -1,7 +1,7 @@
 /** Table `version`: the values of each key and where each stands. */
 import type { DueQueue } from "./due.ts";
+import type { HeldSql } from "./held-sql.ts";
 import type { RowCache } from "./row-cache.ts";
-import type { Sql } from "./sql.ts";
 import { type CallReport, UNCLAIMED, type Urgent, WorkTable } from "./work-table.ts";
 
 /** `lost`: minted, but its value never reached us and nothing names it. */
@@ -63,7 +63,7 @@ export const NEW_VERSION = {
 } satisfies Partial<VersionRow>;
 
 export class VersionTable extends WorkTable<VersionRow> {
-  constructor(sql: Sql, cache: RowCache, due: DueQueue) {
+  constructor(sql: HeldSql, cache: RowCache, due: DueQueue) {
     super(sql, cache, due, "version", "version", {
       id: "plain",
       keyId: "plain",
@@ -94,8 +94,15 @@ export class VersionTable extends WorkTable<VersionRow> {
   }
 
   override insert(row: VersionRow): VersionRow {
-    this.cache.forget(placeOf(row.keyId, row.number));
+    this.cache.put(placeOf(row.keyId, row.number), row.id);
+    this.cache.append(aliveName(row.keyId), row.id);
     return super.insert(row);
+  }
+
+  override update(row: VersionRow, patch: Partial<VersionRow>): VersionRow {
+    const updated = super.update(row, patch);
+    if (isDead(row) && !isDead(updated)) this.cache.forget(aliveName(row.keyId));
+    return updated;
   }
 
   /** All versions of a key, oldest first. */
@@ -104,32 +111,32 @@ export class VersionTable extends WorkTable<VersionRow> {
   }
 
   byNumber(keyId: string, number: number): VersionRow | undefined {
-    let row: VersionRow | undefined;
-    const id = this.cache.get(placeOf(keyId, number), () => {
-      row = this.select("WHERE keyId = ? AND number = ?", keyId, number)[0];
-      return row?.id;
-    });
-    return id === undefined ? undefined : (row ?? this.get(id));
+    return this.getBy(placeOf(keyId, number), "WHERE keyId = ? AND number = ?", keyId, number);
   }
 
   /** The key's current version, if it has one. */
   current(keyId: string): VersionRow | undefined {
-    return this.select("WHERE keyId = ? AND stage = 'current'", keyId)[0];
+    return this.alive(keyId).find(({ stage }) => stage === "current");
   }
 
   byFingerprint(fingerprint: Uint8Array): VersionRow[] {
     return this.select("WHERE fingerprint = ?", fingerprint);
   }
 
-  /** Versions of a key that may still work somewhere. */
+  /** Versions of a key that may still work somewhere, oldest first. */
   alive(keyId: string): VersionRow[] {
-    return this.ofKey(keyId).filter((version) => !isDead(version));
+    const rest = "WHERE keyId = ? AND stage NOT IN ('revoked', 'discarded', 'lost') ORDER BY number";
+    return this.selectBy(aliveName(keyId), (version) => !isDead(version), rest, keyId);
   }
 }
 
 /** True once there is nothing left to do for a version: seen dead, or lost. */
 export function isDead(version: VersionRow): boolean {
   return version.stage === "revoked" || version.stage === "discarded" || version.stage === "lost";
+}
+
+function aliveName(keyId: string): string {
+  return `aliveOf:${keyId}`;
 }
 
 function placeOf(keyId: string, number: number): string {

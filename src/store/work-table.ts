@@ -1,11 +1,11 @@
 /** A table whose rows are work: each row's `dueAt` and its entry in the queue change together. */
 import { type DueKind, type DueQueue, type Lane, laneOf } from "./due.ts";
+import type { HeldSql } from "./held-sql.ts";
 import type { RowCache } from "./row-cache.ts";
-import type { Sql } from "./sql.ts";
 import { type Columns, Table } from "./table.ts";
 
-/** A query may carry 100 parameters: ids, and the lease twice. */
-const MAX_CLAIMED = 98;
+/** A query may carry 100 parameters: ids, the lease twice, and a few more. */
+const MAX_CLAIMED = 95;
 
 /** By table; the schema does not change while an isolate lives. */
 const FILLERS = new Map<string, { names: string; values: string }>();
@@ -16,7 +16,14 @@ export class WorkTable<
   readonly #due: DueQueue;
   readonly #kind: DueKind;
 
-  constructor(sql: Sql, cache: RowCache, due: DueQueue, kind: DueKind, name: string, columns: Columns<Row>) {
+  constructor(
+    sql: HeldSql,
+    cache: RowCache,
+    due: DueQueue,
+    kind: DueKind,
+    name: string,
+    columns: Columns<Row>,
+  ) {
     super(sql, cache, name, columns);
     this.#due = due;
     this.#kind = kind;
@@ -48,28 +55,44 @@ export class WorkTable<
     return rows.map((row) => this.decode(row));
   }
 
+  /** What this transaction made due in a lane and has not written yet: claimed now, it is written with its lease at once. */
+  fresh(lane: Lane, now: number, limit: number): Row[] {
+    return this.heldRows()
+      .filter(({ dueAt, urgent }) => dueAt !== null && dueAt <= now && laneOf(this.#kind, urgent) === lane)
+      .slice(0, limit);
+  }
+
   /**
    * Claims rows that were just read in this transaction: each gets the next claim, the lease, and is due when that runs out. Many rows
    * a statement, and none is read again.
+   * @param also what else each gets
    */
-  claimAll(lane: Lane, rows: readonly Row[], lease: number): Row[] {
+  claimAll(lane: Lane, rows: readonly Row[], lease: number, also: Partial<Row> = {}): Row[] {
     const claimable = rows as readonly (Row & Claimable)[];
-    for (let from = 0; from < rows.length; from += MAX_CLAIMED) {
-      const ids = rows.slice(from, from + MAX_CLAIMED).map(({ id }) => id);
+    const patch = ({ claim }: Claimable) => ({ ...also, claim: claim + 1, leaseUntil: lease, dueAt: lease });
+    const names = Object.keys(also) as (keyof Row & string)[];
+    const more = names.map((name) => `, ${name} = ?`).join("");
+    for (const row of claimable) if (this.isHeld(row.id)) super.update(row, patch(row) as object);
+    const stored = rows.filter(({ id }) => !this.isHeld(id)).map(({ id }) => id);
+    for (let from = 0; from < stored.length; from += MAX_CLAIMED) {
+      const ids = stored.slice(from, from + MAX_CLAIMED);
       // Rows with these ids are there, so this only updates them; an upsert's look-up is not counted as a row read.
       const filler = this.#filler();
       const values = ids.map(() => `(?${filler.values})`).join(", ");
-      this.sql.all(
+      this.sql.now(
         `INSERT INTO ${this.name} (id${filler.names}) VALUES ${values}
-         ON CONFLICT (id) DO UPDATE SET claim = claim + 1, leaseUntil = ?, dueAt = ?`,
+         ON CONFLICT (id) DO UPDATE SET claim = claim + 1, leaseUntil = ?, dueAt = ?${more}`,
         ...ids,
         lease,
         lease,
+        ...names.map((name) => this.encode(name, also[name] as Row[keyof Row & string])),
       );
-      for (const id of ids) this.forget(id);
     }
-    this.#due.moveAll(this.#kind, lane, rows, lease);
-    return claimable.map((row) => ({ ...row, claim: row.claim + 1, leaseUntil: lease, dueAt: lease }));
+    return claimable.map((row) => {
+      this.#due.move(this.#kind, row.id, row.dueAt, lease, lane);
+      this.cache.patch<Claimable>(this.nameOf(row.id), patch(row));
+      return { ...row, ...patch(row) };
+    });
   }
 
   /** What an INSERT must name besides the id to be well-formed. */

@@ -5,6 +5,7 @@ import { secureRandom } from "../../src/crypto/random.ts";
 import { EVENT_TYPES } from "../../src/events/catalogue.ts";
 import { appendEvent } from "../../src/events/chain.ts";
 import { EventTable } from "../../src/store/events.ts";
+import { HeldSql } from "../../src/store/held-sql.ts";
 import { durableObjectSql } from "../../src/store/sql.ts";
 import { Store } from "../../src/store/store.ts";
 import { makeKeyring, ROOT, type TestKeyring } from "../support/api.ts";
@@ -170,7 +171,7 @@ describe("the chain of the history", () => {
     const ring = await furnish();
     const [newest] = await list(ring, "?limit=1");
     await runInDurableObject(objectOf(ring), (_, { storage }) => {
-      const events = new Skipping(durableObjectSql(storage));
+      const events = new Skipping(new HeldSql(durableObjectSql(storage)));
       appendEvent(events, { type: "key.updated", actor: "root" }, Date.now(), secureRandom);
     });
     const count = newest?.seq ?? 0;

@@ -15,6 +15,8 @@ const server = createServer((request, response) => {
     () => response.destroy(),
   );
 });
+// Between two rounds no connection ends that the sender still thinks open.
+server.keepAliveTimeout = 10 * SLOW_MS;
 server.listen(0, "127.0.0.1", () =>
   tell({ kind: "listening", port: (server.address() as AddressInfo).port }),
 );

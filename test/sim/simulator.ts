@@ -321,7 +321,7 @@ export class Simulator {
       },
     };
     instance.context = {
-      store: new Store(sql),
+      store: new Store(sql, { isOnlyWriter: true }),
       identity,
       vault: new Vault(identity.code, this.#dataKey, this.random),
       outbound: this.#options.outbound(this),
@@ -347,7 +347,11 @@ export class Simulator {
     };
     instance.engine = new Engine(instance.context, {
       keepAlive: () => undefined,
-      soon: (run) => this.#ignoreDeath(run),
+      // After whatever else happens at this moment, so that one commit stores it all.
+      soon: (run) =>
+        this.after(0, () => {
+          if (instance.alive) this.#ignoreDeath(run);
+        }),
       arm: (at) => {
         if (!instance.alive) return;
         if (at !== null && (this.#alarmAt === null || at < this.#alarmAt)) this.#alarmAt = at;

@@ -1,5 +1,6 @@
 /** A fresh database in an object of its own, without the keyring around it. */
 import { runInDurableObject } from "cloudflare:test";
+import { type DeliveryRow, NEW_DELIVERY } from "../../src/store/deliveries.ts";
 import { type KeyRow, NEW_KEY } from "../../src/store/keys.ts";
 import { migrate } from "../../src/store/migrations.ts";
 import { NEW_ROTATION, type RotationRow } from "../../src/store/rotations.ts";
@@ -88,6 +89,25 @@ export function versionRow(change: Partial<VersionRow> = {}): VersionRow {
     hint: "abcd",
     issuedAt: 0,
     promotedAt: 0,
+    ...change,
+  };
+}
+
+export function deliveryRow(change: Partial<DeliveryRow> = {}): DeliveryRow {
+  return {
+    ...NEW_DELIVERY,
+    id: "dlv_1",
+    keyId: "key_1",
+    versionId: "v1",
+    number: 1,
+    rotationId: null,
+    destinationId: "dst_1",
+    revision: 1,
+    required: true,
+    mustAcknowledge: false,
+    name: "key_1",
+    urgent: false,
+    createdAt: 0,
     ...change,
   };
 }

@@ -193,7 +193,7 @@ export class Keyring extends RealKeyring {
   #context(): EngineContext {
     const now = Date.now();
     const context: Pick<EngineContext, "store" | "now"> = {
-      store: new Store(durableObjectSql(this.ctx.storage)),
+      store: new Store(durableObjectSql(this.ctx.storage), { isOnlyWriter: true }),
       now: () => now,
     };
     return context as EngineContext;
