@@ -12,7 +12,7 @@ import type { VersionRow } from "../store/versions.ts";
 import type { Claimable, WorkTable } from "../store/work-table.ts";
 import type { EngineContext } from "./context.ts";
 import { applyPolicy } from "./policies.ts";
-import { lastLanding, mayReceive } from "./steps/deliver.ts";
+import { mayReceive } from "./steps/deliver.ts";
 
 /** Longer than any call may take, so that two workers never hold the same row. */
 const LEASE_MS = CALL_TIMEOUT_MS + 30_000;
@@ -73,6 +73,16 @@ export class InFlight {
   }
 }
 
+/** Claims what the present transaction made due in a lane, as far as there is room: what is inserted with its lease is written once. */
+export function claimFresh(context: EngineContext, { lane, kinds }: WorkLane, inFlight: InFlight): Claim[] {
+  const claims: Claim[] = [];
+  for (const kind of kinds) {
+    const room = inFlight.room(lane) - claims.length;
+    if (room > 0) claims.push(...claimKind(context, kind, lane, room, inFlight, true).claims);
+  }
+  return claims;
+}
+
 /**
  * Claims what is due in a lane, as far as there is room. What needs no worker is settled on the spot.
  * @returns the claims, and whether the lane may hold more
@@ -109,37 +119,48 @@ function claimKind(
   lane: Lane,
   room: number,
   inFlight: InFlight,
+  isFresh = false,
 ): { claims: Claim[]; seen: number } {
   const { store } = context;
   const now = context.now();
   const lease = now + LEASE_MS;
   /** Claims rows. While a worker of this instance is at one, its call waits for an answer, and a second one would only queue up. */
-  const take = <Row extends Claim["row"]>(of: Claim["kind"], table: WorkTable<Row>, rows: readonly Row[]) => {
+  const take = <Row extends Claim["row"]>(
+    of: Claim["kind"],
+    table: WorkTable<Row>,
+    rows: readonly Row[],
+    also: Partial<Row> = {},
+  ) => {
     for (const held of rows.filter((row) => inFlight.holds(of, row))) {
       table.update(held, { leaseUntil: lease, dueAt: lease } as Partial<Row>);
     }
     const free = rows.filter((row) => !inFlight.holds(of, row));
-    return table.claimAll(lane, free, lease);
+    return table.claimAll(lane, free, lease, also);
   };
+  const find = <Row extends Claim["row"]>(table: WorkTable<Row>) =>
+    isFresh ? table.fresh(lane, now, room) : table.due(lane, now, room);
   switch (kind) {
     case "rotation": {
-      const rows = store.rotations.due(lane, now, room);
+      const rows = find(store.rotations);
       const claims = take(kind, store.rotations, rows).map((row): Claim => ({ kind, row }));
       return { claims, seen: rows.length };
     }
     case "version": {
-      const rows = store.versions.due(lane, now, room);
+      const rows = find(store.versions);
       const claims = take(kind, store.versions, rows).map((row): Claim => ({ kind, row }));
       return { claims, seen: rows.length };
     }
     case "delivery": {
-      const rows = store.deliveries.due(lane, now, room);
+      const rows = find(store.deliveries);
       const places = new Set<string>();
+      const landing = store.deliveries.landingAt(rows);
       const free = rows.filter((row) => {
-        const busyUntil = inFlight.holds(kind, row) ? null : busyAtItsPlace(context, row, now);
-        if (busyUntil !== null) store.deliveries.update(row, { dueAt: busyUntil });
+        // The value of a call that may still land must not arrive last.
+        const landsUntil = landing.get(row.id) ?? 0;
+        const isBusy = landsUntil > now && !inFlight.holds(kind, row);
+        if (isBusy) store.deliveries.update(row, { dueAt: landsUntil });
         const place = `${row.keyId}/${row.destinationId}`;
-        const isFree = busyUntil === null && !places.has(place);
+        const isFree = !isBusy && !places.has(place);
         places.add(place);
         return isFree;
       });
@@ -147,15 +168,8 @@ function claimKind(
         const to = row.attemptedAt === null ? store.destinations.get(row.destinationId) : undefined;
         return to !== undefined && mayReceive(to);
       };
-      const first = free.filter(isFirst).map((row) =>
-        // From here on it may have landed.
-        store.deliveries.update(row, {
-          claim: row.claim + 1,
-          leaseUntil: lease,
-          dueAt: lease,
-          attemptedAt: now,
-        }),
-      );
+      // From here on it may have landed.
+      const first = take(kind, store.deliveries, free.filter(isFirst), { attemptedAt: now });
       const again = take(
         kind,
         store.deliveries,
@@ -164,6 +178,7 @@ function claimKind(
       return { claims: [...first, ...again].map((row) => ({ kind, row })), seen: rows.length };
     }
     case "idempotency": {
+      if (isFresh) return { claims: [], seen: 0 };
       const rows = store.idempotency.due(lane, now, room);
       for (const row of rows) {
         const dueAt = row.createdAt + IDEMPOTENCY_KEPT_MS;
@@ -173,6 +188,7 @@ function claimKind(
       return { claims: [], seen: rows.length };
     }
     case "policy": {
+      if (isFresh) return { claims: [], seen: 0 };
       const rows = store.policies.due(lane, now, room);
       for (const row of rows) applyPolicy(context, row);
       return { claims: [], seen: rows.length };
@@ -195,12 +211,6 @@ function repairQueue({ due, ...store }: Store, lane: Lane, now: number): void {
     due.move(kind, id, at, null, lane);
     if (dueAt !== null) due.ensure(kind, id, dueAt, lane);
   }
-}
-
-/** Until when another delivery of the same key to the same place may still land; its value must not arrive last. */
-function busyAtItsPlace({ store }: EngineContext, row: DeliveryRow, now: number): number | null {
-  const until = lastLanding(store.deliveries.ofKeyAt(row.keyId, row.destinationId), row);
-  return until > now ? until : null;
 }
 
 function nameOf(kind: Claim["kind"], { id, claim }: Claim["row"]): string {

@@ -7,7 +7,7 @@ import { WORK_LANES, type WorkLane } from "../store/due.ts";
 import type { RotationRow, RotationStep } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { advanceRotation, intendMint } from "./changes.ts";
-import { type Claim, claimDue, InFlight, leaseToGoOn } from "./claims.ts";
+import { type Claim, claimDue, claimFresh, InFlight, leaseToGoOn } from "./claims.ts";
 import { endPatience } from "./compromise.ts";
 import type { EngineContext } from "./context.ts";
 import { keyOf, recordOrphan } from "./effects.ts";
@@ -36,11 +36,20 @@ export interface EngineHost {
   onBug(error: unknown): void;
 }
 
+/** A change that waits for its commit. */
+interface Waiting {
+  /** Makes the change, and returns what to do once it is stored. */
+  change(): () => void;
+  fail(error: unknown): void;
+}
+
 export class Engine {
   readonly #context: EngineContext;
   readonly #host: EngineHost;
   readonly #inFlight = new InFlight();
   #isPumpDue = false;
+  /** Changes of about the same moment, which one commit stores together. */
+  #waiting: Waiting[] = [];
   /** Woken whenever a rotation commits. */
   readonly #watchers = new Map<string, Set<() => void>>();
   /** Values of rotations that somebody asked to see, between mint and answer. */
@@ -53,7 +62,7 @@ export class Engine {
 
   /** Starts what is past its age, as far as it may; cron calls this. See `startScheduled`. */
   startDue(limit: number, outage: Outage | null = null): Started {
-    const started = this.#context.store.transaction(() => startScheduled(this.#context, limit, outage));
+    const started = this.#transact(() => startScheduled(this.#context, limit, outage));
     this.pump();
     return started;
   }
@@ -124,6 +133,18 @@ export class Engine {
     for (const watchers of [...this.#watchers.values()]) for (const check of [...watchers]) check();
   }
 
+  /** One transaction, which also claims what it makes due, where nothing else waits for its turn. What it claims is launched. */
+  #transact<T>(change: () => T): T {
+    const { store, now } = this.#context;
+    const lanes = WORK_LANES.filter(({ lane }) => (store.due.earliestAt(lane) ?? Infinity) > now());
+    const { result, claims } = store.transaction(() => ({
+      result: change(),
+      claims: lanes.flatMap((lane) => claimFresh(this.#context, lane, this.#inFlight)),
+    }));
+    for (const claim of claims) this.#launch(claim);
+    return result;
+  }
+
   #take(lane: WorkLane): void {
     const { store, now } = this.#context;
     while (this.#inFlight.room(lane.lane) > 0) {
@@ -135,15 +156,58 @@ export class Engine {
     }
   }
 
-  /** Pumps once for all that ends at about the same time. Until then the leases of what ended have the alarm. */
+  /** Commits and pumps once for all that ends at about the same time. Until then the leases of what ended have the alarm. */
   #pumpSoon(): void {
     if (this.#isPumpDue) return;
     this.#isPumpDue = true;
     this.#host.soon(() => {
       this.#isPumpDue = false;
+      this.#commitWaiting();
       this.pump();
       this.wake();
     });
+  }
+
+  /**
+   * Stores a change with all others of about the same moment: one commit costs as much as a hundred changes. What it makes due
+   * starts in the same turn.
+   * @param stored called with its result right after the commit
+   */
+  #commit<T>(change: () => T, stored: (result: T) => void = () => undefined): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({
+        change: () => {
+          const result = change();
+          return () => {
+            stored(result);
+            resolve(result);
+          };
+        },
+        fail: reject,
+      });
+      this.#pumpSoon();
+    });
+  }
+
+  #commitWaiting(): void {
+    const { store } = this.#context;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    if (waiting.length === 0) return;
+    const stored: (() => void)[] = [];
+    try {
+      stored.push(...this.#transact(() => waiting.map(({ change }) => change())));
+    } catch {
+      // A bug in one of them must not take the others along.
+      for (const { change, fail } of waiting) {
+        try {
+          stored.push(store.transaction(change));
+        } catch (error) {
+          fail(error);
+        }
+      }
+    }
+    for (const goOn of stored) goOn();
   }
 
   #launch(claim: Claim): void {
@@ -174,10 +238,7 @@ export class Engine {
     while (row?.live && row.leaseUntil !== null) {
       const begun: { row: RotationRow; result: Promise<StepResult> } | undefined = this.#beginStep(row);
       if (!begun) return;
-      row = this.#commitRotation(begun.row, await begun.result);
-      // What the commit made due for other rows starts now, and has the alarm should this instance die.
-      this.#pumpSoon();
-      this.wake();
+      row = await this.#commitRotation(begun.row, await begun.result);
     }
   }
 
@@ -204,7 +265,7 @@ export class Engine {
   }
 
   /** Commits a step. Between durable boundaries the row only moves on in memory: a crash repeats what had no effect. */
-  #commitRotation(row: RotationRow, result: StepResult): RotationRow | undefined {
+  async #commitRotation(row: RotationRow, result: StepResult): Promise<RotationRow | undefined> {
     const { store } = this.#context;
     const now = this.#context.now();
     const isTransient = !result.alsoCommit && !result.seen && row.state === "running" && now < row.deadlineAt;
@@ -212,18 +273,21 @@ export class Engine {
       const { next } = transition(row, result.outcome, factsOf(this.#context, row), now);
       return { ...row, step: next.step, attempt: next.attempt };
     }
-    const committed = store.transaction(() => {
-      const fresh = store.rotations.get(row.id);
-      if (!fresh?.live || fresh.claim !== row.claim || fresh.leaseUntil === null) {
-        this.#takeInLate(row, result);
-        return undefined;
-      }
-      result.alsoCommit?.();
-      return advanceRotation(this.#context, fresh, result, leaseToGoOn(fresh, now), row);
-    });
-    const held = this.#revealed.get(row.id);
-    if (committed && held && result.minted) held.fields = result.minted.fields;
-    return committed;
+    return this.#commit(
+      () => {
+        const fresh = store.rotations.get(row.id);
+        if (!fresh?.live || fresh.claim !== row.claim || fresh.leaseUntil === null) {
+          this.#takeInLate(row, result);
+          return undefined;
+        }
+        result.alsoCommit?.();
+        return advanceRotation(this.#context, fresh, result, leaseToGoOn(fresh, this.#context.now()), row);
+      },
+      (committed) => {
+        const held = this.#revealed.get(row.id);
+        if (committed && held && result.minted) held.fields = result.minted.fields;
+      },
+    );
   }
 
   /** The row went on without this worker. What it minted meanwhile is nobody's, so it is revoked. */
@@ -248,7 +312,7 @@ export class Engine {
         return;
       }
       const outcome = await retireVersion(this.#context, before);
-      row = store.transaction(() => {
+      row = await this.#commit(() => {
         const fresh = store.versions.get(before.id);
         if (!fresh || fresh.claim !== before.claim) return undefined;
         if (!outcome) {
@@ -266,7 +330,7 @@ export class Engine {
   async #runDelivery(claimed: DeliveryRow): Promise<void> {
     const { store } = this.#context;
     const result = await deliver(this.#context, claimed);
-    store.transaction(() => {
+    await this.#commit(() => {
       const fresh = store.deliveries.get(claimed.id);
       if (!fresh) return;
       if (fresh.claim === claimed.claim) settleDelivery(this.#context, fresh, result);

@@ -27,15 +27,19 @@ export function sendVersion(
   return raised;
 }
 
-/** One delivery at the key's present revision, due now. */
+/** One delivery at the key's present revision, due now. It takes the place of one that is still to be made there. */
 export function addDelivery(
-  { store, now, random }: EngineContext,
+  context: EngineContext,
   key: KeyRow,
   version: VersionRow,
   link: KeyDestinationRow,
   rotation: Pick<RotationRow, "id" | "urgent"> | null,
 ): void {
+  const { store, now, random } = context;
   const { id: rotationId = null, urgent = false } = rotation ?? {};
+  for (const other of store.deliveries.unsettled(key.id)) {
+    if (other.destinationId === link.destinationId) supersede(context, other);
+  }
   store.deliveries.insert({
     ...NEW_DELIVERY,
     id: newId("dlv", now(), random),

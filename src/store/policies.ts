@@ -1,8 +1,8 @@
 /** Table `policy`: policies with a name, shared by many keys. Each key keeps a copy, which follows a change within seconds. */
 import type { DueQueue } from "./due.ts";
+import type { HeldSql } from "./held-sql.ts";
 import type { Policy } from "./keys.ts";
 import type { RowCache } from "./row-cache.ts";
-import type { Sql } from "./sql.ts";
 import { WorkTable } from "./work-table.ts";
 
 export interface PolicyRow {
@@ -18,7 +18,7 @@ export interface PolicyRow {
 }
 
 export class PolicyTable extends WorkTable<PolicyRow> {
-  constructor(sql: Sql, cache: RowCache, due: DueQueue) {
+  constructor(sql: HeldSql, cache: RowCache, due: DueQueue) {
     super(sql, cache, due, "policy", "policy", {
       id: "plain",
       name: "plain",

@@ -33,14 +33,6 @@ export function mayStillLand(sent: DeliverResult): boolean {
   return sent.kind === "sent" && sent.result.kind === "failed" && sent.result.report.status === undefined;
 }
 
-/** When the last of the other calls to a delivery's place is over, by this clock. 0 when there was none. */
-export function lastLanding(atItsPlace: readonly DeliveryRow[], { id }: DeliveryRow): number {
-  const times = atItsPlace
-    .filter((other) => other.id !== id)
-    .map((other) => Math.max(other.leaseUntil ?? 0, other.landsUntil ?? 0));
-  return Math.max(0, ...times);
-}
-
 export async function deliver(context: EngineContext, delivery: DeliveryRow): Promise<DeliverResult> {
   const { store } = context;
   const row = store.destinations.get(delivery.destinationId);
@@ -53,7 +45,7 @@ export async function deliver(context: EngineContext, delivery: DeliveryRow): Pr
     return { kind: "probed", to: row, result: await type.probe(destinationContext(context, row)) };
   }
   if (row.opensAt !== null && row.opensAt > context.now()) return { kind: "not-open", until: row.opensAt };
-  const landsBy = lastLanding(store.deliveries.ofKeyAt(delivery.keyId, delivery.destinationId), delivery);
+  const landsBy = store.deliveries.landingAt([delivery]).get(delivery.id) ?? 0;
   if (landsBy > 0 && !(await isTimeProven(context, landsBy))) return { kind: "held-back" };
   const result = await type.put(destinationContext(context, row), {
     deliveryId: delivery.id,
