@@ -7,14 +7,13 @@ import { type Columns, Table } from "./table.ts";
 /** A query may carry 100 parameters: ids, the lease twice, and a few more. */
 const MAX_CLAIMED = 95;
 
-/** By table; the schema does not change while an isolate lives. */
-const FILLERS = new Map<string, { names: string; values: string }>();
-
 export class WorkTable<
   Row extends { id: string; dueAt: number | null; urgent?: boolean },
 > extends Table<Row> {
   readonly #due: DueQueue;
   readonly #kind: DueKind;
+  /** What an INSERT names besides the id, so that it is well-formed. */
+  readonly #fillers: string[];
 
   constructor(
     sql: HeldSql,
@@ -27,6 +26,9 @@ export class WorkTable<
     super(sql, cache, name, columns);
     this.#due = due;
     this.#kind = kind;
+    this.#fillers = Object.entries(columns)
+      .filter(([column, encoding]) => column !== "id" && encoding !== "blob")
+      .map(([column]) => column);
   }
 
   override insert(row: Row): Row {
@@ -77,10 +79,10 @@ export class WorkTable<
     for (let from = 0; from < stored.length; from += MAX_CLAIMED) {
       const ids = stored.slice(from, from + MAX_CLAIMED);
       // Rows with these ids are there, so this only updates them; an upsert's look-up is not counted as a row read.
-      const filler = this.#filler();
-      const values = ids.map(() => `(?${filler.values})`).join(", ");
+      // Zero is something that any column but a blob may hold, which an INSERT must be able to say of each.
+      const values = ids.map(() => `(?${", 0".repeat(this.#fillers.length)})`).join(", ");
       this.sql.now(
-        `INSERT INTO ${this.name} (id${filler.names}) VALUES ${values}
+        `INSERT INTO ${this.name} (id${this.#fillers.map((name) => `, ${name}`).join("")}) VALUES ${values}
          ON CONFLICT (id) DO UPDATE SET claim = claim + 1, leaseUntil = ?, dueAt = ?${more}`,
         ...ids,
         lease,
@@ -93,22 +95,6 @@ export class WorkTable<
       this.cache.patch<Claimable>(this.nameOf(row.id), patch(row));
       return { ...row, ...patch(row) };
     });
-  }
-
-  /** What an INSERT must name besides the id to be well-formed. */
-  #filler(): { names: string; values: string } {
-    const known = FILLERS.get(this.name);
-    if (known) return known;
-    const columns = this.sql.all<{ name: string; type: string }>(
-      `SELECT name, type FROM pragma_table_info(?) WHERE "notnull" = 1 AND name <> 'id'`,
-      this.name,
-    );
-    const filler = {
-      names: columns.map(({ name }) => `, ${name}`).join(""),
-      values: columns.map(({ type }) => (type === "INTEGER" ? ", 0" : ", ''")).join(""),
-    };
-    FILLERS.set(this.name, filler);
-    return filler;
   }
 
   /** Deletes a row and its entry in the queue. */

@@ -6,7 +6,7 @@ import { type Meter, meter } from "../support/meter.ts";
 import { cron, makeScene, type Scene } from "../support/scene.ts";
 
 const HOUR = 3_600_000;
-const MAX_ROWS = 50;
+const MAX_ROWS = 42;
 
 /** Rows that the keyring's object writes while `work` goes on. */
 async function measure(scene: Scene, work: () => Promise<void>): Promise<Record<string, number>> {
