@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { cancelRotation } from "../../src/rotation/interventions.ts";
 import { DAY_MS, findBroken, HOUR_MS, open, type Run, rotate } from "./scene.ts";
+import { OUR_LABEL, PERSON } from "./service.ts";
 
 const SECOND_MS = 1_000;
 
@@ -107,5 +108,28 @@ describe("a mint without overlap that did not happen", () => {
     expect(mints).toBe(2);
     expect(stages(run)).toEqual(["revoked", "current"]);
     expect(findBroken(run)).toEqual([]);
+  });
+});
+
+describe("a mint that lands after a person made a key of the same name, where the service can only list", () => {
+  it.each([
+    ["ours", 2],
+    // The service ended the old one by itself.
+    ["provider", 1],
+  ] as const)("is never taken for that one, with overlap %s", async (overlap, alive) => {
+    let mints = 0;
+    const run: Run = open({ overlap, list: true }, (_, name) => {
+      if (name !== "mint") return undefined;
+      mints += 1;
+      return mints === 1 ? "answer-lost-lands-late" : undefined;
+    });
+    await begin(run);
+    await run.simulator.runFor(SECOND_MS);
+    run.service.make(PERSON, OUR_LABEL);
+    await run.simulator.runFor(3 * DAY_MS);
+    const [rotation] = run.simulator.store.rotations.list("key_scripted", "", 1);
+    expect(rotation?.state).toBe("needs-human");
+    expect(run.service.live()).toHaveLength(alive);
+    expect([...run.simulator.broken, ...run.service.broken]).toEqual([]);
   });
 });

@@ -90,7 +90,10 @@ async function lookForMarkers(
     : { outcome: { kind: "none-found", settled } };
 }
 
-/** Exactly one stranger since preflight is ours. More may be a person's: those are never touched. */
+/**
+ * Exactly one stranger since preflight is ours. More may be a person's: those are never touched. A single one may be a person's, too, as
+ * long as ours may still land, so nothing is decided before.
+ */
 async function compareLists(
   context: EngineContext,
   rotation: RotationRow,
@@ -113,7 +116,7 @@ async function compareLists(
     key,
     result.references.filter((reference) => !before.has(reference)),
   );
-  if (strangers.length === 0) return { outcome: { kind: "none-found", settled } };
+  if (strangers.length === 0 || !settled) return { outcome: { kind: "none-found", settled } };
   const rival = rivalOf(context, key);
   if (rival && rival.step !== "settle") {
     const problem = "another key of this account is being minted, and the list does not say whose is whose";
