@@ -19,6 +19,15 @@ export async function isTimeProven({ witness, now }: EngineContext, deadlineAt: 
   }
 }
 
+/**
+ * The same for a call that may still be running: where this clock is wrong, it may have been behind when the call began, so cron has to
+ * be well past its end.
+ */
+export function isSurelyOver(context: EngineContext, endsAt: number): Promise<boolean> {
+  const isRight = context.now() - endsAt <= CLOCK_SLACK_MS;
+  return isTimeProven(context, isRight ? endsAt : endsAt + CLOCK_SLACK_MS);
+}
+
 /** Has the witness keep that versions are dead, and how far the history has come. False when it did not answer. */
 export async function isAnchored(
   { store, witness }: EngineContext,

@@ -21,5 +21,18 @@ it("does not make a value that may still arrive look settled: the next one waits
   });
   await run.simulator.runFor(12 * DAY_MS);
   expect(findBroken(run)).toEqual([]);
-  expect(run.world.stored.get("default/billing") ?? run.world.stored.get("billing")).toBeDefined();
+});
+
+it("does not settle a mint in doubt that began on a clock an hour behind", async () => {
+  const run: Run = open(KINDS["ours, find, lists as late as it says"] ?? { overlap: "ours" }, (index) =>
+    index === 3 ? "answer-lost" : undefined,
+  );
+  await run.simulator.runFor(HOUR_MS);
+  run.simulator.skewMs -= HOUR_MS;
+  await run.simulator.runFor(SECOND_MS);
+  run.simulator.act(rotate);
+  await run.simulator.runFor(SECOND_MS);
+  run.simulator.skewMs += DAY_MS;
+  await run.simulator.runFor(12 * DAY_MS);
+  expect(findBroken(run)).toEqual([]);
 });

@@ -7,7 +7,7 @@ import type { DestinationRow } from "../../store/destinations.ts";
 import type { EngineContext } from "../context.ts";
 import { destinationContext } from "../probe.ts";
 import { openFields } from "../values.ts";
-import { isTimeProven } from "../witness.ts";
+import { isSurelyOver } from "../witness.ts";
 
 export type DeliverResult =
   /** The value was sent; `result` says how that ended. `to` is the destination as it was then. */
@@ -46,7 +46,7 @@ export async function deliver(context: EngineContext, delivery: DeliveryRow): Pr
   }
   if (row.opensAt !== null && row.opensAt > context.now()) return { kind: "not-open", until: row.opensAt };
   const landsBy = store.deliveries.landingAt([delivery]).get(delivery.id) ?? 0;
-  if (landsBy > 0 && !(await isTimeProven(context, landsBy))) return { kind: "held-back" };
+  if (landsBy > 0 && !(await isSurelyOver(context, landsBy))) return { kind: "held-back" };
   const result = await type.put(destinationContext(context, row), {
     deliveryId: delivery.id,
     keyId: delivery.keyId,

@@ -9,7 +9,7 @@ import { isDead } from "../../store/versions.ts";
 import { type EngineContext, providerContext } from "../context.ts";
 import { keyOf, versionOf } from "../effects.ts";
 import { resolverOf } from "../facts.ts";
-import { isTimeProven } from "../witness.ts";
+import { isSurelyOver } from "../witness.ts";
 import { fromMint, intentOf, markerOf } from "./mint.ts";
 import type { Step, StepResult } from "./step.ts";
 
@@ -61,7 +61,7 @@ const CLOCK_UNPROVEN: StepResult = {
 async function isSettled(context: EngineContext, { settleAt }: RotationRow): Promise<boolean | "unproven"> {
   if (settleAt === null) return true;
   if (context.now() < settleAt) return false;
-  return (await isTimeProven(context, settleAt)) ? true : "unproven";
+  return (await isSurelyOver(context, settleAt)) ? true : "unproven";
 }
 
 async function lookForMarkers(
