@@ -3,8 +3,11 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
+import errors from "../docs/errors.md?raw";
 import storage from "../docs/storage.md?raw";
 import readme from "../README.md?raw";
+import { CATALOGUE } from "../src/errors/catalogue.ts";
+import { renderErrorsPage } from "../src/errors/page.ts";
 import { TOKEN_PATTERN } from "../src/issuer/token.ts";
 import { makeKeyring } from "./support/api.ts";
 
@@ -38,5 +41,34 @@ describe("docs/storage.md", () => {
     // `name` and `value` of settings, `version` of schemaVersion: words of the text around them.
     const missing = names.filter((name) => !new RegExp(`\\b${name}\\b`).test(storage));
     expect(missing).toEqual([]);
+  });
+});
+
+describe("docs/errors.md", () => {
+  it("is what `npm run docs` makes of the catalogue", () => {
+    expect(errors).toBe(renderErrorsPage());
+  });
+
+  it("has a line for every code with its status, and none for anything else", () => {
+    const lines = [...errors.matchAll(/^\| <a id="([^"]+)"><\/a>`\1` \| (\d{3}) \| \S/gm)];
+    const found = lines.map(([, code, status]) => [code, Number(status)]);
+    const expected = Object.entries(CATALOGUE).map(([code, { status }]) => [code, status]);
+    expect(found.toSorted()).toEqual(expected.toSorted());
+  });
+});
+
+describe("the catalogue of errors", () => {
+  const sources = import.meta.glob<string>("../src/**/*.ts", {
+    query: "?raw",
+    import: "default",
+    eager: true,
+  });
+
+  it("has no code that nothing answers", () => {
+    const served = Object.entries(sources).filter(([path]) => !/^\.\.\/src\/(errors|local)\//.test(path));
+    const text = served.map(([, source]) => source).join("\n");
+    expect(text.length).toBeGreaterThan(100_000);
+    const unused = Object.keys(CATALOGUE).filter((code) => !text.includes(`"${code}"`));
+    expect(unused).toEqual([]);
   });
 });
