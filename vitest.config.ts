@@ -10,7 +10,13 @@ export default defineConfig({
     reporters: ["default", "./test/support/summary.ts"],
     projects: [
       {
-        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.toml" },
+            // A test that looks at the console sees bugs only; those of the lines of events turn them on.
+            miniflare: { bindings: { LOG_EVENTS: "none" } },
+          }),
+        ],
         test: {
           name: "worker",
           include: ["test/**/*.test.ts"],

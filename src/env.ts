@@ -6,12 +6,17 @@ import { err, ok, type Result } from "./result.ts";
 // The runtime forbids `new Function`, which Zod would use to speed up parsing.
 z.config({ jitless: true });
 
+/** Which events become lines on the console. */
+const LOG_MODES = ["all", "warnings", "none"] as const;
+export type LogMode = (typeof LOG_MODES)[number];
+
 export interface Config {
   /** Newest first; never empty. */
   masterKeys: MasterKey[];
   /** Accepted root tokens; never empty. */
   rootTokens: string[];
   privateAllowlist: string | undefined;
+  logEvents: LogMode;
 }
 
 const MIN_ROOT_TOKEN_LENGTH = 24;
@@ -41,6 +46,9 @@ const variables = z.object({
       message: `each token in ROOT_TOKEN must have at least ${MIN_ROOT_TOKEN_LENGTH} characters`,
     }),
   PRIVATE_ALLOWLIST: z.string().optional(),
+  LOG_EVENTS: z
+    .enum(LOG_MODES, { error: `LOG_EVENTS must be one of ${LOG_MODES.join(", ")}` })
+    .default("all"),
 });
 
 const parsed = new WeakMap<object, Result<Config, string[]>>();
@@ -58,6 +66,7 @@ export function readConfig(env: Env): Result<Config, string[]> {
         masterKeys: data.MASTER_KEYS,
         rootTokens: data.ROOT_TOKEN,
         privateAllowlist: data.PRIVATE_ALLOWLIST,
+        logEvents: data.LOG_EVENTS,
       })
     : err(error.issues.map((issue) => issue.message));
   parsed.set(env, result);

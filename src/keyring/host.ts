@@ -6,6 +6,7 @@ import { wrapDataKey } from "../crypto/master-keys.ts";
 import { secureRandom } from "../crypto/random.ts";
 import { readConfig } from "../env.ts";
 import type { Failure } from "../errors/catalogue.ts";
+import { logCommitted } from "../events/log.ts";
 import type { DeadVersion } from "../registry/registry.ts";
 import { registryOf } from "../registry/stub.ts";
 import { err, ok, type Result } from "../result.ts";
@@ -217,6 +218,9 @@ export class Host {
     const opened = openContext(this.#sql, this.#env, this.#ctx.exports.Outside);
     if (!opened.ok) return opened;
     const context = opened.value;
+    const config = readConfig(this.#env);
+    const logEvents = config.ok ? config.value.logEvents : "none";
+    context.store.onCommitted((events) => logCommitted(logEvents, context.identity, events));
     const engine = new Engine(context, {
       keepAlive: (work) => this.#ctx.waitUntil(work),
       arm: (at) => {

@@ -67,6 +67,7 @@ async function play(): Promise<Played> {
     MASTER_KEYS: `demo:${randomBytes(32).toString("base64")}`,
     ROOT_TOKEN: rootToken,
     PRIVATE_ALLOWLIST: `127.0.0.1:${port}`,
+    LOG_EVENTS: "none",
   };
   worker = await startWorker(await buildWorker(folder.bundle), folder, { port: 0, bindings });
   const origin = worker.url.origin;

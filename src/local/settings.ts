@@ -13,6 +13,7 @@ const DEFAULT_PORT = 8787;
 const OWNER_ONLY = 0o600;
 /** The Worker refuses shorter ones; here they are refused before it starts. */
 const MIN_ROOT_TOKEN_LENGTH = 24;
+const LOG_MODES = ["all", "warnings", "none"];
 
 /** Set to nothing means not set, as people write `ROOT_TOKEN= npm start`. */
 const optional = z
@@ -43,6 +44,9 @@ const environmentSchema = secretsSchema.extend({
     (text) => text === undefined || text.split(",").every((entry) => /^\s*[^\s/@]+:\d{1,5}\s*$/.test(entry)),
     { message: "must read host:port[,host:port…]" },
   ),
+  LOG_EVENTS: optional.refine((text) => text === undefined || LOG_MODES.includes(text), {
+    message: `must be one of ${LOG_MODES.join(", ")}`,
+  }),
 });
 
 type Secrets = z.infer<typeof secretsSchema>;
@@ -84,12 +88,13 @@ export function takeBindings(
     ...(rootToken === undefined && { ROOT_TOKEN: randomBytes(32).toString("hex") }),
   };
   if (Object.keys(made).length > 0) writeSecrets(folder.secrets, { ...kept, ...made });
-  const { PRIVATE_ALLOWLIST } = environment;
+  const { PRIVATE_ALLOWLIST, LOG_EVENTS } = environment;
   return {
     bindings: {
       MASTER_KEYS: masterKeys ?? made.MASTER_KEYS ?? "",
       ROOT_TOKEN: rootToken ?? made.ROOT_TOKEN ?? "",
       ...(PRIVATE_ALLOWLIST !== undefined && { PRIVATE_ALLOWLIST }),
+      ...(LOG_EVENTS !== undefined && { LOG_EVENTS }),
     },
     newRootToken: made.ROOT_TOKEN,
   };

@@ -27,10 +27,13 @@ const MAX_APPENDED = 12;
 
 export class EventTable implements Holder {
   readonly #sql: HeldSql;
+  readonly #onAppend: (row: EventRow) => void;
   #held: EventRow[] = [];
 
-  constructor(sql: HeldSql) {
+  /** @param onAppend hears of each row as it is written, before its transaction has ended */
+  constructor(sql: HeldSql, onAppend: (row: EventRow) => void = () => undefined) {
     this.#sql = sql;
+    this.#onAppend = onAppend;
     sql.register(this);
   }
 
@@ -56,6 +59,7 @@ export class EventTable implements Holder {
   append(row: EventRow): void {
     this.#held.push(row);
     this.#sql.hold();
+    this.#onAppend(row);
   }
 
   flush(): void {

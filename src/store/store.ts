@@ -3,7 +3,7 @@ import { ConnectionTable } from "./connections.ts";
 import { DeliveryTable } from "./deliveries.ts";
 import { DestinationTable } from "./destinations.ts";
 import { DueQueue } from "./due.ts";
-import { EventTable } from "./events.ts";
+import { type EventRow, EventTable } from "./events.ts";
 import { HeldSql } from "./held-sql.ts";
 import { IdempotencyTable } from "./idempotency.ts";
 import { KeyTable } from "./keys.ts";
@@ -28,6 +28,10 @@ export class Store {
   readonly policies: PolicyTable;
   readonly #sql: HeldSql;
   readonly #cache: RowCache;
+  /** Events of the transaction under way. */
+  readonly #appended: EventRow[] = [];
+  #depth = 0;
+  #onCommitted: (events: readonly EventRow[]) => void = () => undefined;
 
   /**
    * @param options.isOnlyWriter whether nothing else writes this database for as long as the store is used: what was read once is then
@@ -47,13 +51,28 @@ export class Store {
     this.deliveries = new DeliveryTable(held, cache, this.due);
     this.connections = new ConnectionTable(held, cache);
     this.destinations = new DestinationTable(held, cache);
-    this.events = new EventTable(held);
+    this.events = new EventTable(held, (row) => this.#appended.push(row));
     this.idempotency = new IdempotencyTable(held, cache, this.due);
     this.policies = new PolicyTable(held, cache, this.due);
   }
 
+  /** Has somebody told of the events of each commit, once it is made. One that was rolled back is never told of. */
+  onCommitted(listener: (events: readonly EventRow[]) => void): void {
+    this.#onCommitted = listener;
+  }
+
   /** One commit: all of `body` is stored, or, when it throws, nothing. */
   transaction<T>(body: () => T): T {
-    return this.#cache.during(() => this.#sql.transaction(body));
+    const before = this.#appended.length;
+    this.#depth += 1;
+    try {
+      return this.#cache.during(() => this.#sql.transaction(body));
+    } catch (error) {
+      this.#appended.length = before;
+      throw error;
+    } finally {
+      this.#depth -= 1;
+      if (this.#depth === 0 && this.#appended.length > 0) this.#onCommitted(this.#appended.splice(0));
+    }
   }
 }

@@ -17,6 +17,7 @@ const FIELDS = { secret: "canary-adopted-value", user: "canary-adopted-user" };
 let logged: string[];
 beforeEach(() => {
   logged = [];
+  Object.assign(env, { LOG_EVENTS: "all" });
   for (const method of METHODS) {
     vi.spyOn(console, method).mockImplementation((...words: unknown[]) => {
       logged.push(words.map((word) => (word instanceof Error ? word.stack : String(word))).join(" "));
@@ -149,7 +150,13 @@ describe("what was secret when it was made", () => {
   });
 
   it("is in no log", async () => {
-    const { secrets } = await plant();
+    const { ring, secrets } = await plant();
+    const lines = logged.map((line) => JSON.parse(line)).filter(({ keyring }) => keyring === ring.name);
+    const { event = [] } = await readTables(ring);
+    expect(event.length).toBeGreaterThan(20);
+    expect(lines.map(({ seq, event: type }) => [seq, type])).toEqual(
+      event.map(({ seq, type }) => [seq, type]),
+    );
     expectNone(logged.join("\n"), secrets, "the log");
   });
 

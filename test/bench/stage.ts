@@ -38,6 +38,7 @@ export class Stage {
       {
         port: 0,
         bindings: {
+          LOG_EVENTS: "none",
           MASTER_KEYS: `bench:${randomBytes(32).toString("base64")}`,
           ROOT_TOKEN: rootToken,
           PRIVATE_ALLOWLIST: receiver.host,

@@ -95,6 +95,7 @@ it(`${KILLS} kills during ${ROTATIONS} rotations break no promise`, { timeout: 6
     PRIVATE_ALLOWLIST: `${new URL(labUrl).host},${hookHost}`,
     LAB_BUNDLE: bundle,
     LAB_URL: labUrl,
+    LOG_EVENTS: "none",
   });
   await rekey.start();
   const answers: string[] = [];
@@ -356,7 +357,7 @@ async function wrongInKv(
   services: Record<string, Inspection>,
 ): Promise<string[]> {
   const folder = { storage: join(state, "storage"), runtime: join(state, "workerd") };
-  const bindings = { MASTER_KEYS, ROOT_TOKEN, LAB_URL: "http://127.0.0.1:1" };
+  const bindings = { MASTER_KEYS, ROOT_TOKEN, LOG_EVENTS: "none", LAB_URL: "http://127.0.0.1:1" };
   const worker = await startWorker(bundle, folder, { port: 0, bindings });
   const wrong: string[] = [];
   for (const one of ends) {
