@@ -2,7 +2,8 @@ import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
 /** Obvious fakes: they open nothing outside these tests. Set here, as wrangler looks for required secrets in the environment. */
-process.env.MASTER_KEYS = `test:${Buffer.alloc(32, 7).toString("base64")}`;
+const masterKey = (id: string, byte: number) => `${id}:${Buffer.alloc(32, byte).toString("base64")}`;
+process.env.MASTER_KEYS = `${masterKey("test", 7)},${masterKey("older", 6)}`;
 process.env.ROOT_TOKEN = "root-token-for-tests-only,second-root-token-for-tests";
 
 export default defineConfig({

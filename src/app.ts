@@ -7,6 +7,7 @@ import { addDestinations } from "./api/destinations.ts";
 import { addEvents } from "./api/events.ts";
 import { addKeyrings } from "./api/keyrings.ts";
 import { addKeys } from "./api/keys.ts";
+import { addMasterKeys } from "./api/master-keys.ts";
 import { addPolicies } from "./api/policies.ts";
 import { Problem, respondWith } from "./api/problem.ts";
 import { addRotations } from "./api/rotations.ts";
@@ -44,6 +45,7 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
     return config.ok ? c.json({ ok: true }) : c.json({ ok: false, missing: config.error }, 503);
   });
   addKeyrings(app);
+  addMasterKeys(app);
   addKeys(app);
   addRotations(app);
   addDestinations(app);

@@ -1,5 +1,6 @@
 /** /v1/keyrings: make and list. Root only. */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { badCursor } from "../keyring/operations/keys.ts";
 import { decodeCursor, pageOf } from "../keyring/page.ts";
 import { keyringOf } from "../keyring/stub.ts";
 import { registryOf } from "../registry/stub.ts";
@@ -21,7 +22,13 @@ import {
 
 const madeSchema = z.object({ name: z.string(), code: z.string() }).openapi("Keyring");
 const entrySchema = madeSchema
-  .extend({ createdAt: timeOutSchema, nextRotationAt: optionalTimeOutSchema })
+  .extend({
+    createdAt: timeOutSchema,
+    nextRotationAt: optionalTimeOutSchema,
+    masterKeyId: z.string().nullable().openapi({
+      description: "Id of the master key that wraps its data key; null until the keyring has told.",
+    }),
+  })
   .openapi("KeyringEntry");
 
 const create = createRoute({
@@ -82,10 +89,7 @@ export function addKeyrings(app: OpenAPIHono<{ Bindings: Env }>): void {
     const { limit, cursor } = c.req.valid("query");
     const after = decodeCursor(cursor, "name");
     if (after === undefined) {
-      throw new Problem({
-        code: "invalid",
-        errors: [{ path: "cursor", message: "not a cursor of this list" }],
-      });
+      throw new Problem(badCursor());
     }
     const rows = await registryOf(c.env).list(after, limit + 1);
     const page = pageOf(

@@ -32,6 +32,7 @@ export const EVENT_TYPES = [
   "settings.updated",
   "hold.started",
   "hold.released",
+  "keyring.rewrapped",
 ] as const;
 
 export type EventType = (typeof EVENT_TYPES)[number];

@@ -6,7 +6,6 @@ import { wrapDataKey } from "../crypto/master-keys.ts";
 import { secureRandom } from "../crypto/random.ts";
 import { readConfig } from "../env.ts";
 import type { Failure } from "../errors/catalogue.ts";
-import { logCommitted } from "../events/log.ts";
 import type { DeadVersion } from "../registry/registry.ts";
 import { registryOf } from "../registry/stub.ts";
 import { err, ok, type Result } from "../result.ts";
@@ -54,6 +53,8 @@ export interface Visited {
   started: number;
   /** Some are due already. */
   more: boolean;
+  /** The master key that wraps its data key. */
+  masterKeyId: string | null;
 }
 
 /** Scheduled rotations that one visit of the sweep starts; the rest follow at the next. */
@@ -104,6 +105,7 @@ export class Host {
     const open = this.opened();
     if (!open.ok) return open;
     const { context } = open.value;
+    this.#reportMasterKey();
     context.store.transaction(() =>
       record(context, { type: "keyring.created", actor: "root", data: { ...identity } }),
     );
@@ -212,15 +214,22 @@ export class Host {
     );
   }
 
+  /** Tells the registry which master key wraps the data key. Should that fail, the next visit of the sweep tells it. */
+  #reportMasterKey(): void {
+    const { settings } = new Store(this.#sql);
+    const { code = "" } = settings.identity() ?? {};
+    const masterKeyId = settings.wrappedDataKey()?.masterKeyId ?? null;
+    this.#ctx.waitUntil(registryOf(this.#env).noteMasterKeys([{ code, masterKeyId }]).catch(logBug));
+  }
+
   /** Everything that works on the database. Fails when the keyring was never made or cannot be opened. */
   opened(): Answer<Open> {
     if (this.#open) return ok(this.#open);
-    const opened = openContext(this.#sql, this.#env, this.#ctx.exports.Outside);
+    const opened = openContext(this.#sql, this.#env, this.#ctx.exports.Outside, () =>
+      this.#reportMasterKey(),
+    );
     if (!opened.ok) return opened;
     const context = opened.value;
-    const config = readConfig(this.#env);
-    const logEvents = config.ok ? config.value.logEvents : "none";
-    context.store.onCommitted((events) => logCommitted(logEvents, context.identity, events));
     const engine = new Engine(context, {
       keepAlive: (work) => this.#ctx.waitUntil(work),
       arm: (at) => {
@@ -299,7 +308,7 @@ export class Host {
     const refusal = this.refusal();
     if (refusal) return refusal;
     const { context, engine } = open.value;
-    const { due } = context.store;
+    const { due, settings } = context.store;
     engine.beginInvocation();
     this.#alarmAt = null;
     // What is due when this returns goes back with the answer and needs no report of its own.
@@ -317,7 +326,20 @@ export class Host {
       engine.pump();
     }
     const more = goesOn && nextStartAt !== null && nextStartAt <= context.now();
-    return ok({ nextStartAt, started, more });
+    return ok({
+      nextStartAt,
+      started,
+      more,
+      masterKeyId: settings.wrappedDataKey()?.masterKeyId ?? null,
+    });
+  }
+
+  /** See `Keyring.masterKey`. */
+  masterKey(): Answer<{ masterKeyId: string | null }> {
+    const open = this.opened();
+    if (!open.ok) return open;
+    const { settings } = open.value.context.store;
+    return ok({ masterKeyId: settings.wrappedDataKey()?.masterKeyId ?? null });
   }
 
   /** The alarm: serves what is under way. Never throws, as the platform drops an alarm that failed six times. */

@@ -364,6 +364,11 @@ export class Keyring extends DurableObject<Env> {
     return this.#host.visit(outage);
   }
 
+  /** Which master key wraps the data key. Opening the keyring has put the newest in place of an older one. */
+  masterKey(): Answer<{ masterKeyId: string | null }> {
+    return this.#host.masterKey();
+  }
+
   override alarm(): void {
     this.#host.ring();
   }

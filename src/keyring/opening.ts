@@ -4,6 +4,7 @@ import { secureRandom } from "../crypto/random.ts";
 import { Vault } from "../crypto/vault.ts";
 import { readConfig } from "../env.ts";
 import type { Failure } from "../errors/catalogue.ts";
+import { logCommitted } from "../events/log.ts";
 import { createOutbound } from "../outbound/port.ts";
 import type { Transport } from "../outbound/transport.ts";
 import { providerOf } from "../providers/registry.ts";
@@ -13,10 +14,19 @@ import type { EngineContext } from "../rotation/context.ts";
 import { isMade } from "../store/migrations.ts";
 import type { Sql } from "../store/sql.ts";
 import { Store } from "../store/store.ts";
+import { rewrap } from "./rewrapping.ts";
 import { createWitness } from "./witness.ts";
 
-/** Opens a keyring that was made. Fails when it was not, or when the deployment lacks what it was sealed with. */
-export function openContext(sql: Sql, env: Env, transport: Transport): Result<EngineContext, Failure> {
+/**
+ * Opens a keyring that was made. Fails when it was not, or when the deployment lacks what it was sealed with.
+ * @param onRewrapped hears that the newest master key wraps the data key from now on
+ */
+export function openContext(
+  sql: Sql,
+  env: Env,
+  transport: Transport,
+  onRewrapped: (masterKeyId: string) => void = () => undefined,
+): Result<EngineContext, Failure> {
   if (!isMade(sql)) return err({ code: "keyring-unknown" });
   const config = readConfig(env);
   if (!config.ok) return err({ code: "not-configured", detail: config.error.join("; ") });
@@ -30,7 +40,7 @@ export function openContext(sql: Sql, env: Env, transport: Transport): Result<En
     return err({ code: "not-configured", detail });
   }
   const now = createClock(() => Date.now(), store.events.lastAt());
-  return ok({
+  const context = {
     store,
     identity,
     vault: new Vault(identity.code, dataKey, secureRandom),
@@ -39,5 +49,10 @@ export function openContext(sql: Sql, env: Env, transport: Transport): Result<En
     random: secureRandom,
     providerOf,
     now,
-  });
+  };
+  const { masterKeys, logEvents } = config.value;
+  store.onCommitted((events) => logCommitted(logEvents, identity, events));
+  const newest = masterKeys[0]?.id ?? "";
+  if (rewrap(context, dataKey, masterKeys)) onRewrapped(newest);
+  return ok(context);
 }

@@ -52,18 +52,19 @@ async function visit(
   report: SweepReport,
 ): Promise<VisitReport> {
   let nextStartAt: number | null = null;
+  let masterKeyId: string | null = null;
   try {
     for (let calls = 0; calls < MAX_VISITS_OF_ONE; calls++) {
       report.visited += 1;
       const seen = await keyringOf(env, due.code).visit(outage);
       if (!seen.ok) throw new Error(seen.error.code);
       report.started += seen.value.started;
-      nextStartAt = seen.value.nextStartAt;
+      ({ nextStartAt, masterKeyId } = seen.value);
       if (!seen.value.more) break;
     }
-    return { ...due, ok: true, nextStartAt };
+    return { ...due, ok: true, nextStartAt, masterKeyId };
   } catch {
     report.failed += 1;
-    return { ...due, ok: false, nextStartAt: null };
+    return { ...due, ok: false, nextStartAt: null, masterKeyId: null };
   }
 }

@@ -29,4 +29,7 @@ export const REGISTRY_MIGRATIONS: readonly string[] = [
     PRIMARY KEY (at, code, versionId)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE keyring ADD COLUMN masterKeyId TEXT;
+  `,
 ];

@@ -19,6 +19,14 @@ export interface KeyringEntry extends KeyringIdentity {
   createdAt: string;
   /** ISO 8601, or null when nothing is scheduled. */
   nextRotationAt: string | null;
+  /** Id of the master key that wraps its data key, or null until the keyring has told. */
+  masterKeyId: string | null;
+}
+
+/** Which master key wraps a keyring's data key. */
+export interface MasterKeyReport {
+  code: string;
+  masterKeyId: string | null;
 }
 
 /** A keyring that the sweep should visit. */
@@ -32,6 +40,7 @@ export interface DueVisit {
 export interface VisitReport extends DueVisit {
   ok: boolean;
   nextStartAt: number | null;
+  masterKeyId: string | null;
 }
 
 /** A request that may be repeated, for POST /v1/keyrings. */
@@ -63,6 +72,7 @@ interface KeyringRow {
   name: string;
   createdAt: number;
   nextStartAt: number | null;
+  masterKeyId: string | null;
 }
 
 interface Cursor {
@@ -99,7 +109,8 @@ export class Registry extends DurableObject<Env> {
         const { key, bodyHash } = repeatable;
         this.#sql.all("INSERT INTO idempotency VALUES (?, ?, ?, ?)", key, bodyHash, code, now);
       }
-      return ok({ ...viewKeyring({ code, name, createdAt: now, nextStartAt: null }), isNew: true });
+      const row = { code, name, createdAt: now, nextStartAt: null, masterKeyId: null };
+      return ok({ ...viewKeyring(row), isNew: true });
     });
   }
 
@@ -167,14 +178,16 @@ export class Registry extends DurableObject<Env> {
    */
   noteVisits(visits: readonly VisitReport[], at: number): void {
     this.#sql.transaction(() => {
-      for (const { code, ok: visited, listedStartAt, nextStartAt } of visits) {
+      for (const { code, ok: visited, listedStartAt, nextStartAt, masterKeyId } of visits) {
         if (visited) {
           this.#sql.all(
-            `UPDATE keyring SET visitedAt = ?, nextStartAt = CASE WHEN nextStartAt IS ? THEN ? ELSE nextStartAt END
+            `UPDATE keyring SET visitedAt = ?, nextStartAt = CASE WHEN nextStartAt IS ? THEN ? ELSE nextStartAt END,
+               masterKeyId = coalesce(?, masterKeyId)
              WHERE code = ?`,
             at,
             listedStartAt,
             nextStartAt,
+            masterKeyId ?? null,
             code,
           );
         } else {
@@ -182,6 +195,39 @@ export class Registry extends DurableObject<Env> {
         }
       }
     });
+  }
+
+  /** Keeps which master key wraps each keyring's data key. */
+  noteMasterKeys(reports: readonly MasterKeyReport[]): void {
+    this.#sql.transaction(() => {
+      for (const { code, masterKeyId } of reports) {
+        this.#sql.all(
+          "UPDATE keyring SET masterKeyId = ? WHERE code = ? AND masterKeyId IS NOT ?",
+          masterKeyId,
+          code,
+          masterKeyId,
+        );
+      }
+    });
+  }
+
+  /** Keyrings, in order of name after `after`, that are not known to be wrapped by this master key. */
+  wrappedByOthers(masterKeyId: string, after: string, limit: number): KeyringIdentity[] {
+    return this.#sql.all<{ name: string; code: string }>(
+      "SELECT name, code FROM keyring WHERE masterKeyId IS NOT ? AND name > ? ORDER BY name LIMIT ?",
+      masterKeyId,
+      after,
+      limit,
+    );
+  }
+
+  /** How many keyrings there are that are not known to be wrapped by this master key. */
+  countWrappedByOthers(masterKeyId: string): number {
+    const [row] = this.#sql.all<{ count: number }>(
+      "SELECT count(*) AS count FROM keyring WHERE masterKeyId IS NOT ?",
+      masterKeyId,
+    );
+    return row?.count ?? 0;
   }
 
   /**
@@ -303,5 +349,6 @@ function viewKeyring(row: KeyringRow): KeyringEntry {
     code: row.code,
     createdAt: new Date(row.createdAt).toISOString(),
     nextRotationAt: row.nextStartAt === null ? null : new Date(row.nextStartAt).toISOString(),
+    masterKeyId: row.masterKeyId,
   };
 }

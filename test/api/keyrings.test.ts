@@ -51,7 +51,7 @@ describe("making a keyring", () => {
 });
 
 describe("listing keyrings", () => {
-  it("shows names, codes, when they were made and when each next has something due", async () => {
+  it("shows names, codes, when they were made, when each next has something due and its master key", async () => {
     const { body } = await make("listed");
     const headers = { "rekey-keyring": "listed" };
     await request(ROOT, "POST", "/v1/destinations", { body: { name: "kv", type: "kv" }, headers });
@@ -60,7 +60,7 @@ describe("listing keyrings", () => {
     const { nextRotationAt } = made.body;
     await eventually(async () => {
       const entry = (await list()).find(({ name }) => name === "listed");
-      expect(entry).toEqual({ ...body, createdAt: expect.any(String), nextRotationAt });
+      expect(entry).toEqual({ ...body, createdAt: expect.any(String), nextRotationAt, masterKeyId: "test" });
     });
   });
 });

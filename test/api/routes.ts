@@ -39,6 +39,13 @@ export const ROUTES: readonly Route[] = [
   },
   {
     method: "POST",
+    pattern: "/v1/keyrings/rewrap",
+    path: "/v1/keyrings/rewrap",
+    scopes: "root",
+    status: 200,
+  },
+  {
+    method: "POST",
     pattern: "/v1/keys",
     path: "/v1/keys",
     scopes: ["keys:write"],

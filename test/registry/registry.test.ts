@@ -142,7 +142,7 @@ describe("a keyring's report of its next start", () => {
     // The visit started a rotation, which is over before the sweep comes to write down that nothing is scheduled.
     await registry.noteStart(first.code, now + HOUR);
     await registry.noteVisits(
-      [first, second].map((due) => ({ ...due, ok: true, nextStartAt: null })),
+      [first, second].map((due) => ({ ...due, ok: true, nextStartAt: null, masterKeyId: null })),
       now,
     );
     const rows = await inRegistry((_, { storage }) =>
