@@ -12,6 +12,7 @@ import { addPolicies } from "./api/policies.ts";
 import { Problem, respondWith } from "./api/problem.ts";
 import { addRotations } from "./api/rotations.ts";
 import { addSettings } from "./api/settings.ts";
+import { addTransfer, isStreamed } from "./api/transfer.ts";
 import { addVerify } from "./api/verify.ts";
 import { readConfig } from "./env.ts";
 import { fieldErrorsOf } from "./errors/fields.ts";
@@ -32,7 +33,11 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
     c.header("cache-control", "no-store");
     c.header("x-content-type-options", "nosniff");
   });
-  app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (c) => respondWith(c, { code: "body-too-large" }) }));
+  const limit = bodyLimit({
+    maxSize: MAX_BODY_BYTES,
+    onError: (c) => respondWith(c, { code: "body-too-large" }),
+  });
+  app.use((c, next) => (isStreamed(c) ? next() : limit(c, next)));
 
   // Who sends no credential hears so, whatever else is wrong with the request.
   app.use("/v1/*", async (c, next) => {
@@ -46,6 +51,7 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
   });
   addKeyrings(app);
   addMasterKeys(app);
+  addTransfer(app);
   addKeys(app);
   addRotations(app);
   addDestinations(app);

@@ -207,6 +207,40 @@ export const CATALOGUE = {
     title: "The version is already revoked",
     remedy: "Nothing; see the key's versions.",
   },
+  "keyring-not-empty": {
+    status: 409,
+    title: "The keyring has something in it",
+    remedy:
+      "Import into a name that is free, or into a keyring of the same code without keys, connections and destinations.",
+  },
+  "code-taken": {
+    status: 409,
+    title: "The keyring of this file lives here under another name",
+    remedy:
+      "Import it under the name of `holder`, if that is empty; two keyrings cannot share the code that is inside every issued key.",
+  },
+  "file-too-old": {
+    status: 409,
+    title: "What was revoked since this file was made is no longer known",
+    remedy:
+      "Import a newer file: Rekey keeps the list of what is dead for 31 days, and nothing that is dead may come back.",
+  },
+  "file-too-new": {
+    status: 409,
+    title: "The file was made by a newer Rekey",
+    remedy: "Deploy that version here first, then import.",
+  },
+  "file-refused": {
+    status: 422,
+    title: "The file cannot be opened, or is not whole",
+    remedy:
+      "Check the passphrase or private key and that the whole file was sent; see `detail`. Nothing was changed.",
+  },
+  "transfer-interrupted": {
+    status: 503,
+    title: "The export or import was cut off",
+    remedy: "Begin again; nothing was changed.",
+  },
   "body-too-large": {
     status: 413,
     title: "The body is too large",

@@ -33,6 +33,9 @@ export const EVENT_TYPES = [
   "hold.started",
   "hold.released",
   "keyring.rewrapped",
+  "keyring.exported",
+  "keyring.imported",
+  "keyring.released",
 ] as const;
 
 export type EventType = (typeof EVENT_TYPES)[number];

@@ -6,7 +6,6 @@ import { wrapDataKey } from "../crypto/master-keys.ts";
 import { secureRandom } from "../crypto/random.ts";
 import { readConfig } from "../env.ts";
 import type { Failure } from "../errors/catalogue.ts";
-import type { DeadVersion } from "../registry/registry.ts";
 import { registryOf } from "../registry/stub.ts";
 import { err, ok, type Result } from "../result.ts";
 import { type EngineContext, record } from "../rotation/context.ts";
@@ -18,11 +17,14 @@ import type { KeyringIdentity } from "../store/settings.ts";
 import { durableObjectSql, type Sql } from "../store/sql.ts";
 import { Store } from "../store/store.ts";
 import { authenticate, type Caller, type Credential } from "./caller.ts";
+import { listDead } from "./dead.ts";
 import { HistoryGuard } from "./history-guard.ts";
 import { type Earlier, type Repeatable, recall, remember } from "./idempotency.ts";
 import { openContext } from "./opening.ts";
 import * as history from "./operations/history.ts";
 import type { Scope } from "./scopes.ts";
+import { TransferDesk } from "./transfer/desk.ts";
+import { releaseSome } from "./transfer/hold.ts";
 import type { KeyView } from "./views.ts";
 
 /** What comes with every request. */
@@ -59,8 +61,6 @@ export interface Visited {
 
 /** Scheduled rotations that one visit of the sweep starts; the rest follow at the next. */
 const STARTS_PER_VISIT = 200;
-/** Dead versions asked for at once, when a history is reconciled. */
-const DEAD_PAGE = 1_000;
 /** How long after a bug the alarm looks again. */
 const ALARM_AFTER_BUG_MS = 60_000;
 
@@ -69,6 +69,8 @@ export class Host {
   readonly #env: Env;
   readonly #sql: Sql;
   readonly #guard: HistoryGuard;
+  /** Export and import of the whole keyring. */
+  readonly transfers: TransferDesk;
   #open: Open | undefined;
   /** When the alarm is set for, as far as this instance knows. */
   #alarmAt: number | null = null;
@@ -82,6 +84,15 @@ export class Host {
     this.#guard = new HistoryGuard(() => {
       const { code = "" } = new Store(this.#sql).settings.identity() ?? {};
       return registryOf(env).anchorOf(code);
+    });
+    this.transfers = new TransferDesk({
+      ctx,
+      env,
+      sql: this.#sql,
+      opened: () => this.opened(),
+      refusal: () => this.refusal(),
+      wakeAt: (at) => this.#armAt(at),
+      replaced: () => this.#startOver(),
     });
     if (!isMade(this.#sql)) return;
     migrate(this.#sql);
@@ -214,6 +225,21 @@ export class Host {
     );
   }
 
+  /** The database was replaced by an import: whatever this instance knew of the one before is void. */
+  #startOver(): void {
+    this.#open = undefined;
+    this.#reportedStartAt = undefined;
+    this.#guard.accept();
+    const open = this.opened();
+    if (open.ok) open.value.engine.pump();
+    this.#reportMasterKey();
+  }
+
+  /** Lets some of what an import left on hold go on. */
+  release(call: Call): Answer<{ released: number; left: number }> {
+    return this.write(call, "settings:write", ({ context }) => ok(releaseSome(context, this.#sql)));
+  }
+
   /** Tells the registry which master key wraps the data key. Should that fail, the next visit of the sweep tells it. */
   #reportMasterKey(): void {
     const { settings } = new Store(this.#sql);
@@ -284,16 +310,9 @@ export class Host {
     if (state.kind === "whole") return ok({ lostEvents: 0, revoked: 0 });
     const registry = registryOf(this.#env);
     const { code } = context.identity;
-    const dead: string[] = [];
-    for (let after: DeadVersion = { at: 0, versionId: "" }; ; ) {
-      const page = await registry.deadOf(code, after, DEAD_PAGE);
-      dead.push(...page.map(({ versionId }) => versionId));
-      const last = page.at(-1);
-      if (!last || page.length < DEAD_PAGE) break;
-      after = last;
-    }
+    const dead = await listDead(registry, code);
     const lostEvents = Math.max(0, state.anchor.seq - state.headSeq);
-    const revoked = history.reconcile(context, [...new Set(dead)], state.anchor.seq);
+    const revoked = history.reconcile(context, dead, state.anchor.seq);
     const head = context.store.events.head();
     if (head) await registry.setAnchor(code, head);
     this.#guard.accept();
@@ -310,6 +329,7 @@ export class Host {
     const { context, engine } = open.value;
     const { due, settings } = context.store;
     engine.beginInvocation();
+    this.transfers.tidy();
     this.#alarmAt = null;
     // What is due when this returns goes back with the answer and needs no report of its own.
     let nextStartAt = due.earliestStartAt();
@@ -346,6 +366,7 @@ export class Host {
   ring(): void {
     this.#alarmAt = null;
     try {
+      this.transfers.tidy();
       const open = this.opened();
       const isOpen = open.ok && !this.refusal();
       if (isOpen) {

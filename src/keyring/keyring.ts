@@ -3,6 +3,7 @@
  * What a method does to the database is in operations/; what goes on afterwards is the engine's.
  */
 import { DurableObject } from "cloudflare:workers";
+import type { Sealing } from "../crypto/file-key.ts";
 import { type ChainReport, verifyChain } from "../events/chain.ts";
 import { err, ok } from "../result.ts";
 import type { Outage } from "../rotation/policy.ts";
@@ -22,6 +23,9 @@ import * as rotations from "./operations/rotations.ts";
 import * as settings from "./operations/settings.ts";
 import * as verification from "./operations/verify.ts";
 import type { Page, PageRequest } from "./page.ts";
+import type { Imported } from "./transfer/desk.ts";
+import type { Slice } from "./transfer/export.ts";
+import type { Header } from "./transfer/format.ts";
 import type {
   DeliveryView,
   DestinationView,
@@ -362,6 +366,53 @@ export class Keyring extends DurableObject<Env> {
    */
   visit(outage: Outage | null = null): Answer<Visited> {
     return this.#host.visit(outage);
+  }
+
+  /**
+   * Begins to read the keyring out into a file.
+   * @param key the file's, 32 bytes
+   * @returns the file's first line, and by which name to go on
+   */
+  beginExport(sealing: Sealing, key: Uint8Array, route: string): Answer<{ id: string; line: string }> {
+    return this.#host.transfers.beginExport(sealing, key, route);
+  }
+
+  readExport(id: string): Answer<Slice> {
+    return this.#host.transfers.readExport(id);
+  }
+
+  endExport(id: string): void {
+    this.#host.transfers.endExport(id);
+  }
+
+  /**
+   * Begins to take a file in under a name. Nothing is replaced before `endImport`.
+   * @returns by which name to go on, or what the same file did before
+   */
+  beginImport(
+    name: string,
+    header: Header,
+    headerLine: string,
+    key: Uint8Array,
+  ): Answer<{ id: string; done: Imported | null }> {
+    return this.#host.transfers.beginImport(name, header, headerLine, key);
+  }
+
+  addImport(id: string, lines: readonly string[]): Answer<null> {
+    return this.#host.transfers.addImport(id, lines);
+  }
+
+  endImport(id: string): Promise<Answer<Imported>> {
+    return this.#host.transfers.endImport(id);
+  }
+
+  dropImport(id: string): void {
+    this.#host.transfers.dropImport(id);
+  }
+
+  /** Lets some of what an import left on hold go on; `left` is still on hold. */
+  release(call: Call): Answer<{ released: number; left: number }> {
+    return this.#host.release(call);
   }
 
   /** Which master key wraps the data key. Opening the keyring has put the newest in place of an older one. */

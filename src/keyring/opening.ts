@@ -26,11 +26,11 @@ export function openContext(
   env: Env,
   transport: Transport,
   onRewrapped: (masterKeyId: string) => void = () => undefined,
+  store = new Store(sql, { isOnlyWriter: true }),
 ): Result<EngineContext, Failure> {
   if (!isMade(sql)) return err({ code: "keyring-unknown" });
   const config = readConfig(env);
   if (!config.ok) return err({ code: "not-configured", detail: config.error.join("; ") });
-  const store = new Store(sql, { isOnlyWriter: true });
   const identity = store.settings.identity();
   const wrapped = store.settings.wrappedDataKey();
   if (!identity || !wrapped) throw new Error("a keyring without identity");

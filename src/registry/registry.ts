@@ -53,7 +53,7 @@ const DAY_MS = 24 * 3_600_000;
 const HOUR_MS = 3_600_000;
 
 /** As long as a database can be restored (https://developers.cloudflare.com/durable-objects/api/sqlite-storage-api/), and a day. */
-const DEAD_KEPT_MS = 31 * DAY_MS;
+export const DEAD_KEPT_MS = 31 * DAY_MS;
 
 /** How far a keyring's history had come: number and hash of its newest entry. */
 export interface Anchor {
@@ -112,6 +112,40 @@ export class Registry extends DurableObject<Env> {
       const row = { code, name, createdAt: now, nextStartAt: null, masterKeyId: null };
       return ok({ ...viewKeyring(row), isNew: true });
     });
+  }
+
+  /**
+   * Lists a keyring under the code that it has already, which is inside every key that it issued. One that is listed so stays.
+   * @returns whether it was new here
+   */
+  adopt({ name, code }: KeyringIdentity): Result<{ isNew: boolean }, Failure> {
+    return this.#sql.transaction(() => {
+      const refusal = this.findAdoptionProblem({ name, code });
+      if (refusal) return err(refusal);
+      if (this.find({ code })) return ok({ isNew: false });
+      const now = Date.now();
+      this.#sql.all(
+        "INSERT INTO keyring (code, name, createdAt, nextStartAt, visitedAt) VALUES (?, ?, ?, NULL, ?)",
+        code,
+        name,
+        now,
+        now,
+      );
+      return ok({ isNew: true });
+    });
+  }
+
+  /** Why a keyring of this code cannot be listed under this name, or null. */
+  findAdoptionProblem({ name, code }: KeyringIdentity): Failure | null {
+    const holder = this.find({ name });
+    if (holder && holder.code !== code) return { code: "keyring-exists", holder: holder.code };
+    const listed = this.find({ code });
+    return listed && listed.name !== name ? { code: "code-taken", holder: listed.name } : null;
+  }
+
+  /** Takes back what `adopt` listed: the keyring was not made after all. */
+  disown(code: string): void {
+    this.#sql.all("DELETE FROM keyring WHERE code = ? AND anchorSeq IS NULL", code);
   }
 
   /** Finds a keyring by name or by code. */

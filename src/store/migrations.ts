@@ -227,6 +227,14 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX deliveryLanding ON delivery (keyId, destinationId)
     WHERE landsUntil IS NOT NULL OR (state = 'superseded' AND leaseUntil IS NOT NULL);
   `,
+  `
+  CREATE TABLE held (
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (kind, id)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */
@@ -235,4 +243,12 @@ export const isMade = isMigrated;
 /** Brings a keyring's schema up to date. */
 export function migrate(sql: Sql): void {
   applyMigrations(sql, MIGRATIONS);
+}
+
+/** How many migrations this code has. */
+export const SCHEMA_VERSION = MIGRATIONS.length;
+
+/** Makes the tables as they were after some of the migrations, for rows of that time. */
+export function migrateTo(sql: Sql, version: number): void {
+  applyMigrations(sql, MIGRATIONS.slice(0, version));
 }

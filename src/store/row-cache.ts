@@ -11,6 +11,7 @@ const MAX_ENTRIES = 10_000;
 export class RowCache implements Holder {
   readonly #rows = new Map<string, unknown>();
   readonly #isKept: boolean;
+  readonly #watchers = new Set<(name: string) => void>();
   #depth = 0;
 
   /** @param isKept beyond a transaction: only for whoever makes all the writes */
@@ -44,14 +45,26 @@ export class RowCache implements Holder {
     return found;
   }
 
+  /** Has somebody hear the name of each row that is written. Returns how to stop that. */
+  watch(watcher: (name: string) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
   put(name: string, value: unknown): void {
     if (this.#depth === 0 && !this.#isKept) return;
     if (this.#rows.size >= MAX_ENTRIES) this.#rows.clear();
     this.#rows.set(name, value);
   }
 
+  /** A row was written. */
+  noteWritten(name: string): void {
+    for (const watcher of this.#watchers) watcher(name);
+  }
+
   /** Changes what is known under a name, if anything is. */
   patch<T extends object>(name: string, patch: Partial<T>): void {
+    this.noteWritten(name);
     const known = this.#rows.get(name) as T | undefined;
     if (known) this.#rows.set(name, { ...known, ...patch });
     else this.#rows.delete(name);
@@ -64,6 +77,7 @@ export class RowCache implements Holder {
   }
 
   forget(name: string): void {
+    this.noteWritten(name);
     this.#rows.delete(name);
   }
 }

@@ -78,6 +78,18 @@ export class SettingTable {
     this.#set("limits", JSON.stringify(limits));
   }
 
+  /** The file that this keyring was imported from, and what was answered then. */
+  importedFrom(): { file: string; answer: string } | undefined {
+    const file = this.#get("importedFile");
+    const answer = this.#get("importedAnswer");
+    return typeof file === "string" && typeof answer === "string" ? { file, answer } : undefined;
+  }
+
+  setImportedFrom({ file, answer }: { file: string; answer: string }): void {
+    this.#set("importedFile", file);
+    this.#set("importedAnswer", answer);
+  }
+
   #json<T>(name: string): T | null {
     const text = this.#get(name);
     return typeof text === "string" ? (JSON.parse(text) as T) : null;

@@ -61,6 +61,14 @@ export class Store {
     this.#onCommitted = listener;
   }
 
+  /**
+   * Has somebody hear of each row that is written through its table, as `table:id`, whether it is kept or rolled back. Tables that write
+   * past their class have to say so by `forget`. Returns how to stop that.
+   */
+  watchWrites(watcher: (row: string) => void): () => void {
+    return this.#cache.watch(watcher);
+  }
+
   /** One commit: all of `body` is stored, or, when it throws, nothing. */
   transaction<T>(body: () => T): T {
     const before = this.#appended.length;

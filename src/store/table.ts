@@ -84,6 +84,7 @@ export class Table<Row extends { id: string }> implements Holder {
     const whole = { ...row };
     for (const column of this.#names) whole[column] ??= null as never;
     this.cache.put(this.nameOf(row.id), whole);
+    this.cache.noteWritten(this.nameOf(row.id));
     this.#held.set(row.id, { row: whole, changed: undefined });
     this.sql.hold();
     return row;

@@ -58,7 +58,11 @@ describe("the document", () => {
   });
 });
 
-describe.each(ROUTES)("$method $path in the document", ({ method, pattern, path, status, body, prepare }) => {
+const LINES = "application/x-ndjson";
+
+describe.each(ROUTES)("$method $path in the document", (route) => {
+  const { method, pattern, path, status, body, rawBody, prepare } = route;
+
   it("has a summary, its credential, its parameters, its answer and the problem it may answer instead", () => {
     const { summary, tags, security, parameters = [], responses } = operationOf(method, pattern);
     expect(summary).toMatch(/^[A-Z].*[^.]$/);
@@ -78,8 +82,9 @@ describe.each(ROUTES)("$method $path in the document", ({ method, pattern, path,
 
   it("has its body, to which nothing can be added", () => {
     const { requestBody } = operationOf(method, pattern);
-    expect(requestBody !== undefined).toBe(body !== undefined);
-    if (!requestBody) return;
+    expect(requestBody !== undefined).toBe(body !== undefined || rawBody !== undefined);
+    if (rawBody) expect(Object.keys(requestBody?.content ?? {})).toEqual([LINES]);
+    if (!requestBody || rawBody) return;
     const schema = requestBody.content["application/json"]?.schema ?? {};
     expect(findMisfits(contract.components.schemas, schema, body)).toEqual([]);
     expect(findMisfits(contract.components.schemas, schema, { ...body, more: 1 })).not.toEqual([]);
@@ -88,12 +93,20 @@ describe.each(ROUTES)("$method $path in the document", ({ method, pattern, path,
   it("fits what is answered", async () => {
     const ring = await furnish();
     await prepare?.(ring);
-    const answer = await ring.call(method, path.replace("{rotation}", ring.rotation), { body });
+    const answer = await ring.call(method, path.replace("{rotation}", ring.rotation), {
+      body,
+      ...(rawBody && { rawBody: await rawBody(ring), headers: { "content-type": LINES } }),
+    });
     expect(answer.status).toBe(status);
     const { content } = operationOf(method, pattern).responses[String(status)] ?? {};
     if (status === 204) {
       expect(content).toBeUndefined();
       expect(answer.body).toBeNull();
+      return;
+    }
+    if (content?.[LINES]) {
+      expect(answer.headers.get("content-type")).toBe(LINES);
+      expect(answer.body).toBeTypeOf("string");
       return;
     }
     const schema = content?.["application/json"]?.schema ?? {};

@@ -1,6 +1,7 @@
 /** Every route with what it needs: tests loop over this table, and one compares it with the contract. */
 import type { Scope } from "../../src/keyring/scopes.ts";
 import { ROOT, request, type TestKeyring } from "../support/api.ts";
+import { exportFile, PASSPHRASE, PUBLIC_KEY, wipe } from "../support/transfer.ts";
 import { makeLostKey } from "./fixtures.ts";
 
 export interface Route {
@@ -14,6 +15,8 @@ export interface Route {
   /** What a request that works answers. */
   status: number;
   body?: Record<string, unknown>;
+  /** Lines of a body that is no JSON text. */
+  rawBody?: (ring: TestKeyring) => Promise<string>;
   /** What a furnished keyring has to get first. */
   prepare?: (ring: TestKeyring) => Promise<unknown>;
 }
@@ -35,6 +38,37 @@ export const ROUTES: readonly Route[] = [
     scopes: "root",
     status: 200,
     // The first authenticated call makes it.
+    prepare: () => request(ROOT, "GET", "/v1/keys"),
+  },
+  {
+    method: "POST",
+    pattern: "/v1/keyrings/{name}/export",
+    path: "/v1/keyrings/default/export",
+    scopes: "root",
+    status: 200,
+    body: { publicKey: PUBLIC_KEY },
+    prepare: () => request(ROOT, "GET", "/v1/keys"),
+  },
+  {
+    method: "POST",
+    pattern: "/v1/keyrings/{name}/import",
+    path: "/v1/keyrings/default/import",
+    scopes: "root",
+    status: 201,
+    rawBody: async () => {
+      await request(ROOT, "GET", "/v1/keys");
+      const file = await exportFile("default", { passphrase: PASSPHRASE });
+      const [header = "{}"] = file.split("\n");
+      await wipe(JSON.parse(header).keyring);
+      return `${JSON.stringify({ passphrase: PASSPHRASE })}\n${file}`;
+    },
+  },
+  {
+    method: "POST",
+    pattern: "/v1/keyrings/{name}/release",
+    path: "/v1/keyrings/default/release",
+    scopes: "root",
+    status: 200,
     prepare: () => request(ROOT, "GET", "/v1/keys"),
   },
   {

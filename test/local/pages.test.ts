@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
+import { z } from "zod";
 import { makeFolder, REPOSITORY, serve, signalGroup } from "./support.ts";
 
 const run = promisify(execFile);
@@ -24,6 +25,34 @@ async function sh(block: string, env: Record<string, string>, cwd = REPOSITORY):
   });
   return stdout;
 }
+
+describe("docs/export.md", () => {
+  it("moves a keyring to another deployment with another master key", async () => {
+    const [take = "", give = "", release = ""] = commandsOf("export.md");
+    const PASSPHRASE = "correct horse battery staple";
+    const cwd = makeFolder();
+    const call = (origin: string, path: string, body: object) =>
+      fetch(`${origin}${path}`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${ROOT_TOKEN}`, "content-type": "application/json" },
+        body: JSON.stringify(body),
+      }).then((response) => response.json());
+
+    const first = await serve({ REKEY_DATA: makeFolder(), ROOT_TOKEN, MASTER_KEYS: OLD });
+    const made = await call(first.origin, "/v1/keys", { name: "billing", provider: "issuer" });
+    const { secret } = z.object({ secret: z.string() }).parse(made);
+    expect(await sh(take, { REKEY: first.origin, ROOT_TOKEN, PASSPHRASE }, cwd)).toBe("whole\n");
+    signalGroup(first, "SIGINT");
+    await first.ended;
+
+    const MASTER_KEYS = `other:${Buffer.alloc(32, 2).toString("base64")}`;
+    const second = await serve({ REKEY_DATA: makeFolder(), ROOT_TOKEN, MASTER_KEYS });
+    const there = { REKEY: second.origin, ROOT_TOKEN, PASSPHRASE };
+    expect(JSON.parse(await sh(give, there, cwd))).toMatchObject({ name: "default", revoked: 0 });
+    expect(await call(second.origin, "/v1/verify", { key: secret })).toMatchObject({ code: "valid" });
+    expect(JSON.parse(await sh(release, there, cwd))).toMatchObject({ left: 0 });
+  });
+});
 
 describe("docs/master-keys.md", () => {
   it("changes the master key, and the old one is of no more use", async () => {

@@ -36,9 +36,14 @@ export async function request<Body = Record<string, unknown>>(
   const answered = await response.text();
   return {
     status: response.status,
-    body: (answered === "" ? null : JSON.parse(answered)) as Body,
+    body: (answered === "" ? null : isLines(response) ? answered : JSON.parse(answered)) as Body,
     headers: response.headers,
   };
+}
+
+/** One JSON text a line: no JSON text as a whole. */
+function isLines(response: Response): boolean {
+  return response.headers.get("content-type") === "application/x-ndjson";
 }
 
 export interface TestKeyring {
