@@ -4,11 +4,20 @@ import { env } from "cloudflare:workers";
 import { exportJWK, generateKeyPair } from "jose";
 import { beforeEach, describe, expect, it } from "vitest";
 import { findFileKey } from "../../src/crypto/file-key.ts";
+import { secureRandom } from "../../src/crypto/random.ts";
+import { appendEvent } from "../../src/events/chain.ts";
 import { keyringOf } from "../../src/keyring/stub.ts";
+import { KeyringExport } from "../../src/keyring/transfer/export.ts";
+import { type Header, Seals } from "../../src/keyring/transfer/format.ts";
+import { KeyringImport } from "../../src/keyring/transfer/import.ts";
+import { listTables } from "../../src/keyring/transfer/tables.ts";
 import { registryOf } from "../../src/registry/stub.ts";
+import { migrateTo } from "../../src/store/migrations.ts";
+import { Store } from "../../src/store/store.ts";
 import { expectProblem, readTables } from "../api/fixtures.ts";
 import { ROOT, request } from "../support/api.ts";
 import { pass } from "../support/clock.ts";
+import { keyRow, onEmptyDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { inside, quiet, runUntil, startAlarm, stubOf } from "../support/inside.ts";
 import { inRegistry } from "../support/registry.ts";
@@ -188,6 +197,47 @@ describe("a keyring imported into another deployment", () => {
     await release(scene);
     await quiet(scene);
     expect(await scene.stages()).toEqual(["revoked", "revoked"]);
+  });
+
+  it("may be exported while it is on hold: what is held stays held, and is released there", async () => {
+    const { scene } = await fill();
+    const file = await exportFile(scene.name, OPENER);
+    await moveAway(scene);
+    const { held } = await take(scene, file);
+    const again = await exportFile(scene.name, OPENER);
+    await moveAway(scene);
+    expect(await take(scene, again)).toMatchObject({ held });
+    expect(await release(scene)).toEqual({ released: held, left: 0 });
+    await runUntil(scene, Date.now() + 25 * HOUR);
+    expect(await scene.stages()).toEqual(["revoked", "current"]);
+  });
+
+  it("may come from an older Rekey: its tables are brought up to date", async () => {
+    const { rows, tables } = await onEmptyDatabase((sql) => {
+      migrateTo(sql, 3);
+      const store = new Store(sql);
+      store.keys.insert(keyRow({ name: "from-before" }));
+      appendEvent(store.events, { type: "keyring.created", actor: "root" }, 1, secureRandom);
+      const header: Header = {
+        format: "rekey-export",
+        version: 1,
+        schema: 3,
+        keyring: { name: "before", code: "Before01" },
+        exportedAt: new Date().toISOString(),
+        sealing: { kind: "public-key", jwe: "x" },
+        cipher: "AES-256-GCM",
+        compression: "gzip",
+      };
+      const seals = new Seals(new Uint8Array(32), "Before01", JSON.stringify(header));
+      const slice = new KeyringExport(sql, store, seals, new Uint8Array(32)).next();
+      const reader = new KeyringImport(sql, header, seals, 0);
+      expect(reader.add(slice?.lines ?? [])).toEqual({ ok: true, value: null });
+      sql.transaction(() => reader.replaceTables());
+      return { rows: store.keys.list({}, "", 10), tables: listTables(sql).map(({ name }) => name) };
+    });
+    expect(rows.map(({ name }) => name)).toEqual(["from-before"]);
+    expect(tables).toContain("held");
+    expect(tables).not.toContain("importLine");
   });
 
   it("may have another name there, and opens with the private key that it was sealed to", async () => {

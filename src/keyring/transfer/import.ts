@@ -141,7 +141,7 @@ function takeRecord(
 ): void {
   const name = "put" in record ? record.put : record.drop;
   const table = tables.get(name);
-  if (!table || name === "schemaVersion" || name === "held") throw new Refused(`there is no table ${name}`);
+  if (!table || name === "schemaVersion") throw new Refused(`there is no table ${name}`);
   if ("drop" in record) {
     for (const id of record.ids) sql.all(`DELETE FROM ${name} WHERE id = ?`, id);
     return;
