@@ -21,6 +21,12 @@ import {
   timeOutSchema,
   timeSchema,
 } from "./schemas.ts";
+import {
+  newVerificationShape,
+  patchVerificationShape,
+  splitVerification,
+  verificationViewShape,
+} from "./verification.ts";
 
 const MAX_WAIT_MS = 30_000;
 
@@ -73,6 +79,7 @@ const createKeySchema = z
     expiresAt: timeSchema.optional(),
     labels: labelsSchema.default({}),
     policy: policyChoiceSchema.default({}),
+    ...newVerificationShape,
     destinations: z.array(destinationLinkSchema).max(50).default([]),
     fields: fieldsSchema.optional().openapi({ description: "Adopt this existing value." }),
     reference: referenceSchema.optional(),
@@ -88,6 +95,7 @@ const patchKeySchema = z
     destinations: z.array(destinationLinkSchema).max(50).optional(),
     labels: labelsSchema.optional(),
     paused: z.boolean().optional(),
+    ...patchVerificationShape,
   })
   .refine((patch) => Object.keys(patch).length > 0, { message: "names nothing to change" })
   .openapi("PatchKey");
@@ -103,6 +111,9 @@ const versionSchema = z
     endReason: z.enum(["rotated", "revoked", "deleted", "discarded", "lost", "compromised"]).nullable(),
     revokedAt: optionalTimeOutSchema,
     confirmed: z.boolean().openapi({ description: "It was seen to be refused." }),
+    lastSeenAt: optionalTimeOutSchema.openapi({
+      description: "When verification last took it; at most a minute behind. The edge is not counted.",
+    }),
     nextTryAt: optionalTimeOutSchema,
   })
   .openapi("Version");
@@ -121,6 +132,7 @@ const keySummarySchema = z
     labels: z.record(z.string(), z.string()),
     policy: policyOutSchema,
     sharedPolicy: z.string().nullable().openapi({ description: "Name of the shared policy that it has." }),
+    ...verificationViewShape,
     paused: z.boolean(),
     state: z.enum(["pending", "active", "lost", "revoked", "deleting", "deleted"]),
     revision: z.int(),
@@ -292,7 +304,7 @@ const revoke = createRoute({
 
 export function addKeys(app: OpenAPIHono<{ Bindings: Env }>): void {
   app.openapi(create, async (c) => {
-    const input = c.req.valid("json");
+    const input = splitVerification(c.req.valid("json"));
     const { key, secret } = await onKeyring(c, (keyring, call) => keyring.createKey(call, input));
     return c.json({ ...key, ...(secret !== undefined && { secret }) }, 201);
   });
@@ -319,7 +331,7 @@ export function addKeys(app: OpenAPIHono<{ Bindings: Env }>): void {
 
   app.openapi(patch, async (c) => {
     const { key } = c.req.valid("param");
-    const input = c.req.valid("json");
+    const input = splitVerification(c.req.valid("json"));
     const withRotation = c.req.valid("query").rotate === "true";
     return c.json(
       await onKeyring(c, (keyring, call) => keyring.patchKey(call, key, input, withRotation)),

@@ -1,7 +1,48 @@
 /** POST /v1/verify: is this key valid, and for what? */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { onKeyring } from "./auth.ts";
-import { answer, jsonBody, optionalTimeOutSchema, problems, security } from "./schemas.ts";
+import { VERIFY_CODES } from "../keyring/verdict.ts";
+import { onKeyring, readCredential } from "./auth.ts";
+import { verifyAtEdge } from "./edge.ts";
+import { answer, jsonBody, optionalTimeOutSchema, problems, security, timeOutSchema } from "./schemas.ts";
+
+const verdictSchema = z
+  .object({
+    code: z.enum(VERIFY_CODES),
+    keyId: z.string().nullable(),
+    version: z.int().nullable(),
+    scopes: z.array(z.string()).nullable(),
+    missingScopes: z
+      .array(z.string())
+      .nullable()
+      .openapi({ description: "Those that were asked for and are not held, for `insufficient-scope`." }),
+    role: z.string().nullable(),
+    subject: z.string().nullable(),
+    graceEndsAt: optionalTimeOutSchema.openapi({
+      description: "Set for an old version: switch before then.",
+    }),
+    expiresAt: optionalTimeOutSchema,
+    cooldownUntil: optionalTimeOutSchema.openapi({
+      description: "The key was rotated by hand a moment ago: hold what a thief would want until then.",
+    }),
+    remaining: z
+      .int()
+      .nullable()
+      .openapi({ description: "How many more valid answers the key's limits leave; null without a limit." }),
+    retryAfter: z
+      .string()
+      .nullable()
+      .openapi({ example: "37s", description: "For `rate-limited`; null when waiting does not help." }),
+    mode: z.enum(["immediate", "edge"]).openapi({ description: "Who looked." }),
+    checkedAt: timeOutSchema,
+    recordedAt: optionalTimeOutSchema.openapi({
+      description: "When the record was written that the edge looked at.",
+    }),
+    staleness: z
+      .string()
+      .nullable()
+      .openapi({ description: "How far the answer may lag behind, in words; null when it does not." }),
+  })
+  .openapi("Verdict");
 
 const verify = createRoute({
   method: "post",
@@ -14,47 +55,33 @@ const verify = createRoute({
       z
         .strictObject({
           key: z.string().min(1).max(16_384),
-          scopes: z.array(z.string().min(1).max(100)).max(100).optional(),
-          mode: z
-            .enum(["immediate"])
+          scopes: z
+            .array(z.string().min(1).max(100))
+            .max(100)
             .optional()
-            .openapi({ description: "Asks the keyring: a revocation takes effect at once." }),
+            .openapi({ description: "All of these must be held." }),
+          mode: z.enum(["immediate", "edge"]).default("immediate").openapi({
+            description:
+              "`immediate` asks the keyring: a revocation takes effect at once. `edge` answers from a record in KV where both keys have one (`edge: true`), and asks the keyring otherwise.",
+          }),
         })
         .openapi("Verify"),
     ),
   },
-  responses: {
-    200: answer(
-      "The verdict, in `code`",
-      z
-        .object({
-          code: z.enum([
-            "valid",
-            "unknown",
-            "malformed",
-            "expired",
-            "revoked",
-            "grace-ended",
-            "insufficient-scope",
-          ]),
-          keyId: z.string().nullable(),
-          version: z.int().nullable(),
-          scopes: z.array(z.string()).nullable(),
-          subject: z.string().nullable(),
-          graceEndsAt: optionalTimeOutSchema.openapi({
-            description: "Set for an old version: switch before then.",
-          }),
-          cooldownUntil: optionalTimeOutSchema,
-        })
-        .openapi("Verdict"),
-    ),
-    ...problems,
-  },
+  responses: { 200: answer("The verdict, in `code`", verdictSchema), ...problems },
 });
 
 export function addVerify(app: OpenAPIHono<{ Bindings: Env }>): void {
   app.openapi(verify, async (c) => {
-    const { key, scopes } = c.req.valid("json");
-    return c.json(await onKeyring(c, (keyring, call) => keyring.verify(call, { key, scopes })), 200);
+    const { key, scopes = [], mode } = c.req.valid("json");
+    const credential = readCredential(c);
+    const atEdge =
+      mode === "edge" && credential.kind === "access"
+        ? await verifyAtEdge(c.env, { caller: credential.token, key, scopes }, Date.now())
+        : undefined;
+    return c.json(
+      atEdge ?? (await onKeyring(c, (keyring, call) => keyring.verify(call, { key, scopes }))),
+      200,
+    );
   });
 }

@@ -14,6 +14,8 @@ export interface Caller {
   id: string;
   /** `all` for root. */
   scopes: readonly string[] | "all";
+  /** Id of the version that was presented, of an access key. */
+  versionId?: string;
 }
 
 const REFUSALS: Record<string, FailureCode> = {
@@ -36,7 +38,7 @@ export function authenticate(
     return err({ code: found.code === "malformed" ? "credential-malformed" : "credential-unknown" });
   }
   if (found.code !== "valid") return err({ code: REFUSALS[found.code] ?? "credential-unknown" });
-  const caller = { id: found.key.id, scopes: found.key.scopes };
+  const caller = { id: found.key.id, scopes: found.key.scopes, versionId: found.version.id };
   return caller.scopes.includes(scope) ? ok(caller) : err({ code: "scope-missing", scope });
 }
 

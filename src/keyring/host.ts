@@ -25,6 +25,7 @@ import * as history from "./operations/history.ts";
 import type { Scope } from "./scopes.ts";
 import { TransferDesk } from "./transfer/desk.ts";
 import { releaseSome } from "./transfer/hold.ts";
+import { Uses } from "./uses.ts";
 import type { KeyView } from "./views.ts";
 
 /** What comes with every request. */
@@ -40,6 +41,7 @@ export type Answer<T> = Result<T, Failure>;
 export interface Open {
   context: EngineContext;
   engine: Engine;
+  uses: Uses;
 }
 
 /** What reconciling did: entries of the history that are gone, and versions that were revoked again. */
@@ -133,7 +135,7 @@ export class Host {
     if (refusal) return refusal;
     const caller = authenticate(context, call.credential, scope);
     if (!caller.ok) return caller;
-    if (caller.value.id === "root") this.#recordRoot(context, call);
+    this.#noteCaller(open.value, caller.value, call);
     return body(open.value, caller.value);
   }
 
@@ -154,7 +156,7 @@ export class Host {
     if (refusal) return refusal;
     const caller = authenticate(context, call.credential, scope);
     if (!caller.ok) return caller;
-    if (caller.value.id === "root") this.#recordRoot(context, call);
+    this.#noteCaller(open.value, caller.value, call);
     const { idempotency } = call;
     if (idempotency && replay) {
       const earlier = recall(context, caller.value, idempotency);
@@ -175,6 +177,12 @@ export class Host {
       engine.wake();
     }
     return result;
+  }
+
+  /** Each use of a root token is an event; that an access key is in use shows at its version. */
+  #noteCaller({ context, uses }: Open, caller: Caller, call: Call): void {
+    if (caller.id === "root") this.#recordRoot(context, call);
+    else if (caller.versionId !== undefined) uses.see(caller.versionId, context.now());
   }
 
   #recordRoot(context: EngineContext, { route }: Pick<Call, "route">): void {
@@ -265,7 +273,8 @@ export class Host {
       soon: (run) => this.#soon(run),
       onBug: logBug,
     });
-    this.#open = { context, engine };
+    const uses = new Uses(context.store, (run, delayMs) => this.#later(run, delayMs));
+    this.#open = { context, engine, uses };
     return ok(this.#open);
   }
 
@@ -291,6 +300,17 @@ export class Host {
         }, 0);
       }),
     );
+  }
+
+  /** After a while, in an object that is still there: nothing depends on it. */
+  #later(run: () => void, delayMs: number): void {
+    setTimeout(() => {
+      try {
+        run();
+      } catch (error) {
+        logBug(error);
+      }
+    }, delayMs);
   }
 
   #setAlarm(at: number): void {

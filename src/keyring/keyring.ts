@@ -26,6 +26,7 @@ import type { Page, PageRequest } from "./page.ts";
 import type { Imported } from "./transfer/desk.ts";
 import type { Slice } from "./transfer/export.ts";
 import type { Header } from "./transfer/format.ts";
+import type { VerifyAnswer } from "./verdict.ts";
 import type {
   DeliveryView,
   DestinationView,
@@ -70,9 +71,14 @@ export class Keyring extends DurableObject<Env> {
   }
 
   patchKey(call: Call, idOrName: string, input: keys.PatchKeyInput, rotate: boolean): Answer<KeyView> {
-    return this.#host.write(call, "keys:write", ({ context }, caller) =>
-      keys.patchKey(context, caller, idOrName, input, rotate),
-    );
+    const patched = this.#host.write(call, "keys:write", ({ context, uses }, caller) => {
+      const key = keys.patchKey(context, caller, idOrName, input, rotate);
+      return key.ok ? ok({ key: key.value, uses }) : key;
+    });
+    if (!patched.ok) return patched;
+    const { key, uses } = patched.value;
+    if (input.verification?.usage !== undefined) uses.restart(key.id);
+    return ok(key);
   }
 
   async deleteKey(call: Call, idOrName: string): Promise<Answer<KeyView>> {
@@ -179,11 +185,11 @@ export class Keyring extends DurableObject<Env> {
     return this.#host.read(call, "keys:read", ({ context }) => rotations.listRotations(context, key, page));
   }
 
-  verify(call: Call, input: verification.VerifyInput): Answer<verification.VerifyAnswer> {
+  verify(call: Call, input: verification.VerifyInput): Answer<VerifyAnswer> {
     return this.#host.read(
       call,
       "keys:verify",
-      ({ context }) => this.#host.refusal() ?? ok(verification.verifyKey(context, input)),
+      ({ context, uses }) => this.#host.refusal() ?? ok(verification.verifyKey(context, uses, input)),
     );
   }
 

@@ -6,6 +6,7 @@ import { readConfig } from "../env.ts";
 import type { Failure } from "../errors/catalogue.ts";
 import { logCommitted } from "../events/log.ts";
 import { createOutbound } from "../outbound/port.ts";
+import { createRecords, type RecordTransport } from "../outbound/records.ts";
 import type { Transport } from "../outbound/transport.ts";
 import { providerOf } from "../providers/registry.ts";
 import { err, ok, type Result } from "../result.ts";
@@ -24,7 +25,7 @@ import { createWitness } from "./witness.ts";
 export function openContext(
   sql: Sql,
   env: Env,
-  transport: Transport,
+  transport: Transport & RecordTransport,
   onRewrapped: (masterKeyId: string) => void = () => undefined,
   store = new Store(sql, { isOnlyWriter: true }),
 ): Result<EngineContext, Failure> {
@@ -45,6 +46,7 @@ export function openContext(
     identity,
     vault: new Vault(identity.code, dataKey, secureRandom),
     outbound: createOutbound({ allowlist: config.value.privateAllowlist, transport, now }),
+    records: createRecords(transport),
     witness: createWitness(env, identity.code),
     random: secureRandom,
     providerOf,

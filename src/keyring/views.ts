@@ -28,6 +28,8 @@ export interface VersionView {
   endReason: EndReason | null;
   revokedAt: string | null;
   confirmed: boolean;
+  /** When verification last took it. */
+  lastSeenAt: string | null;
   nextTryAt: string | null;
 }
 
@@ -52,6 +54,9 @@ export interface KeySummaryView {
   policy: Policy;
   /** Name of the shared policy that it has. */
   sharedPolicy: string | null;
+  edge: boolean;
+  rateLimit: { limit: number; per: string } | null;
+  usage: { limit: number; used: number } | null;
   paused: boolean;
   state: KeyState;
   revision: number;
@@ -153,6 +158,9 @@ export function summarizeKey(store: Store, key: KeyRow): KeySummaryView {
     labels: key.labels,
     policy: key.policy,
     sharedPolicy: key.policyId === null ? null : (store.policies.get(key.policyId)?.name ?? null),
+    edge: key.verification.edge ?? false,
+    rateLimit: key.verification.rateLimit ?? null,
+    usage: viewUsage(store, key),
     paused: key.paused,
     state: key.state,
     revision: key.revision,
@@ -252,6 +260,10 @@ export function viewEvent(row: EventRow): EventView {
   };
 }
 
+function viewUsage(store: Store, { id, verification: { usage } }: KeyRow): KeySummaryView["usage"] {
+  return usage ? { ...usage, used: store.keyUses.get(id)?.uses ?? 0 } : null;
+}
+
 function viewVersion(row: VersionRow): VersionView {
   return {
     number: row.number,
@@ -263,6 +275,7 @@ function viewVersion(row: VersionRow): VersionView {
     endReason: row.endReason,
     revokedAt: isoOf(row.revokedAt),
     confirmed: row.confirmed,
+    lastSeenAt: isoOf(row.lastSeenAt),
     nextTryAt: row.stage === "revoking" && row.leaseUntil === null ? isoOf(row.dueAt) : null,
   };
 }

@@ -4,9 +4,10 @@
  * holds up nobody.
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
+import { createRecordTransport, type RecordToWrite, type RecordTransport } from "./records.ts";
 import { createTransport, type OutboundRequest, type Sent, type Transport } from "./transport.ts";
 
-export class Outside extends WorkerEntrypoint<Env> implements Transport {
+export class Outside extends WorkerEntrypoint<Env> implements Transport, RecordTransport {
   send(request: OutboundRequest): Promise<Sent> {
     return createTransport(this.env.KEYS).send(request);
   }
@@ -17,5 +18,9 @@ export class Outside extends WorkerEntrypoint<Env> implements Transport {
 
   writeValue(name: string, value: string): Promise<Sent> {
     return createTransport(this.env.KEYS).writeValue(name, value);
+  }
+
+  writeRecord(name: string, record: RecordToWrite | null): Promise<Sent> {
+    return createRecordTransport(this.env.REKEY_KV).writeRecord(name, record);
   }
 }

@@ -59,7 +59,7 @@ export function createOutbound(options: {
 }
 
 /** An invocation that died on the way tells nothing of whether its call took effect. */
-async function heard(sending: Promise<Sent>): Promise<Sent> {
+export async function heard(sending: Promise<Sent>): Promise<Sent> {
   try {
     return await sending;
   } catch {

@@ -94,7 +94,8 @@ async function readAtMost(response: Response, limit: number): Promise<string> {
   return Buffer.concat(chunks).subarray(0, limit).toString("utf8");
 }
 
-async function bounded(call: () => Promise<unknown>): Promise<Sent> {
+/** A call to a binding, which has no time-out of its own. */
+export async function bounded(call: () => Promise<unknown>): Promise<Sent> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(timedOut()), CALL_TIMEOUT_MS);

@@ -5,6 +5,7 @@
 import { CALL_TIMEOUT_MS } from "../outbound/transport.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
 import { type Lane, laneOf, type WorkKind, type WorkLane } from "../store/due.ts";
+import type { EdgeRecordRow } from "../store/edge-records.ts";
 import { IDEMPOTENCY_KEPT_MS } from "../store/idempotency.ts";
 import type { RotationRow } from "../store/rotations.ts";
 import type { Store } from "../store/store.ts";
@@ -24,7 +25,8 @@ const MAX_IN_FLIGHT = 64;
 export type Claim =
   | { kind: "rotation"; row: RotationRow }
   | { kind: "version"; row: VersionRow }
-  | { kind: "delivery"; row: DeliveryRow };
+  | { kind: "delivery"; row: DeliveryRow }
+  | { kind: "edge"; row: EdgeRecordRow };
 
 /**
  * Rows that one invocation works on. Each makes a few calls, and the platform allows 1,000 calls to its own services an invocation on the
@@ -60,12 +62,12 @@ export class InFlight {
   add({ kind, row }: Claim): void {
     this.#left -= 1;
     this.#names.add(nameOf(kind, row));
-    this.#count(laneOf(kind, row.urgent), 1);
+    this.#count(laneOfRow(kind, row), 1);
   }
 
   remove({ kind, row }: Claim): void {
     this.#names.delete(nameOf(kind, row));
-    this.#count(laneOf(kind, row.urgent), -1);
+    this.#count(laneOfRow(kind, row), -1);
   }
 
   #count(lane: Lane, by: number): void {
@@ -177,6 +179,11 @@ function claimKind(
       );
       return { claims: [...first, ...again].map((row) => ({ kind, row })), seen: rows.length };
     }
+    case "edge": {
+      const rows = find(store.edgeRecords);
+      const claims = take(kind, store.edgeRecords, rows).map((row): Claim => ({ kind, row }));
+      return { claims, seen: rows.length };
+    }
     case "idempotency": {
       if (isFresh) return { claims: [], seen: 0 };
       const rows = store.idempotency.due(lane, now, room);
@@ -204,6 +211,7 @@ function repairQueue({ due, ...store }: Store, lane: Lane, now: number): void {
     delivery: store.deliveries,
     idempotency: store.idempotency,
     policy: store.policies,
+    edge: store.edgeRecords,
   };
   for (const { kind, id, at } of due.workDue(lane, now, MAX_IN_FLIGHT)) {
     const dueAt = owners[kind].get(id)?.dueAt ?? null;
@@ -211,6 +219,10 @@ function repairQueue({ due, ...store }: Store, lane: Lane, now: number): void {
     due.move(kind, id, at, null, lane);
     if (dueAt !== null) due.ensure(kind, id, dueAt, lane);
   }
+}
+
+function laneOfRow(kind: Claim["kind"], row: Claim["row"]): Lane {
+  return laneOf(kind, "urgent" in row && row.urgent);
 }
 
 function nameOf(kind: Claim["kind"], { id, claim }: Claim["row"]): string {

@@ -7,6 +7,7 @@ import { newId } from "../ids.ts";
 import { judge } from "../issuer/judge.ts";
 import { formatToken, newPublicId } from "../issuer/token.ts";
 import type { Outbound } from "../outbound/port.ts";
+import type { Records } from "../outbound/records.ts";
 import type {
   Credential,
   Fields,
@@ -36,6 +37,7 @@ export interface EngineContext {
   readonly identity: KeyringIdentity;
   readonly vault: Vault;
   readonly outbound: Outbound;
+  readonly records: Records;
   readonly witness: Witness;
   readonly random: Random;
   /** The provider of a stored key. */

@@ -6,6 +6,7 @@ import type { KeyRow } from "../store/keys.ts";
 import type { RotationRow } from "../store/rotations.ts";
 import { type EndReason, NEW_VERSION, type VersionRow } from "../store/versions.ts";
 import { type EngineContext, record } from "./context.ts";
+import { publish } from "./edge.ts";
 import { cooldownEndsAt, graceEndsAt } from "./policy.ts";
 import type { Effect, Position } from "./position.ts";
 import { placesAstray, sendVersion, slowestPropagationMs, supersede } from "./sends.ts";
@@ -125,7 +126,7 @@ function insertVersion(
     ? valueColumns(context, provider, id, fields, keep)
     : { sealed: null, digest: null, fingerprint: null, hint: "" };
   store.keys.update(key, { lastNumber: number });
-  return store.versions.insert({
+  const version = store.versions.insert({
     ...NEW_VERSION,
     id,
     keyId: key.id,
@@ -137,6 +138,8 @@ function insertVersion(
     ...value,
     issuedAt: context.now(),
   });
+  publish(context, key, version);
+  return version;
 }
 
 function sendNew(context: EngineContext, rotation: RotationRow): void {

@@ -4,12 +4,14 @@
 import type { Fields } from "../providers/provider.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
 import { WORK_LANES, type WorkLane } from "../store/due.ts";
+import type { EdgeRecordRow } from "../store/edge-records.ts";
 import type { RotationRow, RotationStep } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { advanceRotation, intendMint } from "./changes.ts";
 import { type Claim, claimDue, claimFresh, InFlight, leaseToGoOn } from "./claims.ts";
 import { endPatience } from "./compromise.ts";
 import type { EngineContext } from "./context.ts";
+import { settleRecord, writeRecord } from "./edge.ts";
 import { keyOf, recordOrphan } from "./effects.ts";
 import { factsOf } from "./facts.ts";
 import { transition } from "./machine.ts";
@@ -230,6 +232,8 @@ export class Engine {
         return this.#runVersion(claim.row);
       case "delivery":
         return this.#runDelivery(claim.row);
+      case "edge":
+        return this.#runRecord(claim.row);
     }
   }
 
@@ -337,6 +341,15 @@ export class Engine {
       else if (fresh.state === "superseded" && fresh.claim === claimed.claim + 1) {
         this.#letNextGo(fresh, mayStillLand(result));
       }
+    });
+  }
+
+  async #runRecord(claimed: EdgeRecordRow): Promise<void> {
+    const { store } = this.#context;
+    const written = await writeRecord(this.#context, claimed);
+    store.transaction(() => {
+      const fresh = store.edgeRecords.get(claimed.id);
+      if (fresh?.claim === claimed.claim) settleRecord(this.#context, fresh, claimed.wanted, written);
     });
   }
 

@@ -1,11 +1,11 @@
 /**
  * The only work queue. Each kind of work has a lane, so that what hangs in one holds up no other: rotations, versions on their way
- * out, deliveries, and emergencies of every kind before all of them. These have the alarm; scheduled starts have a lane that cron
+ * out, deliveries, records for the edge, and emergencies of every kind before all of them. These have the alarm; scheduled starts have a lane that cron
  * picks up. The lane comes first in the key, so that the earliest entry of each is one row read.
  */
 import type { HeldSql, Holder } from "./held-sql.ts";
 
-export type WorkKind = "rotation" | "version" | "delivery" | "idempotency" | "policy";
+export type WorkKind = "rotation" | "version" | "delivery" | "idempotency" | "policy" | "edge";
 export type DueKind = WorkKind | "start";
 
 export interface DueEntry<Kind extends DueKind = DueKind> {
@@ -15,7 +15,14 @@ export interface DueEntry<Kind extends DueKind = DueKind> {
   at: number;
 }
 
-export const LANES = { rotations: 0, starts: 1, emergencies: 2, versions: 3, deliveries: 4 } as const;
+export const LANES = {
+  rotations: 0,
+  starts: 1,
+  emergencies: 2,
+  versions: 3,
+  deliveries: 4,
+  edge: 6,
+} as const;
 
 export type Lane = (typeof LANES)[keyof typeof LANES];
 
@@ -25,6 +32,7 @@ export const WORK_LANES = [
   { lane: LANES.versions, kinds: ["version"] },
   { lane: LANES.rotations, kinds: ["rotation", "idempotency", "policy"] },
   { lane: LANES.deliveries, kinds: ["delivery"] },
+  { lane: LANES.edge, kinds: ["edge"] },
 ] as const satisfies readonly { lane: Lane; kinds: readonly WorkKind[] }[];
 
 export type WorkLane = (typeof WORK_LANES)[number];
@@ -36,6 +44,7 @@ const LANE_OF = {
   policy: LANES.rotations,
   version: LANES.versions,
   delivery: LANES.deliveries,
+  edge: LANES.edge,
 } as const satisfies Record<DueKind, Lane>;
 
 /** The lane of work that is, or is not, an emergency. */

@@ -1,5 +1,6 @@
 /** Table `key`. Its `dueAt` is the next scheduled start, in the queue's lane for cron. */
 import type { DueQueue } from "./due.ts";
+import type { EdgeRecordTable } from "./edge-records.ts";
 import type { HeldSql } from "./held-sql.ts";
 import type { RowCache } from "./row-cache.ts";
 import type { SqlValue } from "./sql.ts";
@@ -45,6 +46,16 @@ export interface Policy {
   onCompromise?: OnCompromise | undefined;
 }
 
+/** How verification treats a key; what is absent is off. */
+export interface Verification {
+  /** Records in KV from which the edge may answer. */
+  edge?: true | undefined;
+  /** Valid answers in each window of `per`, a duration. */
+  rateLimit?: { limit: number; per: string } | undefined;
+  /** Valid answers in all. */
+  usage?: { limit: number } | undefined;
+}
+
 /** What happens when the current value of a key leaked; rotation/compromise.ts says what each means. */
 export type OnCompromise = "replace-first" | "hold" | "revoke-first" | "revoke-only" | "notify-only";
 
@@ -63,6 +74,7 @@ export interface KeyRow {
   policy: Policy;
   /** The shared policy that `policy` is a copy of, or null. */
   policyId: string | null;
+  verification: Verification;
   paused: boolean;
   state: KeyState;
   /** Rises whenever what the destinations should hold changes. */
@@ -82,6 +94,7 @@ export interface KeyRow {
 /** What is so of every key when it is made. */
 export const NEW_KEY = {
   policyId: null,
+  verification: {},
   paused: false,
   cooldownUntil: null,
   failures: 0,
@@ -96,8 +109,22 @@ export interface KeyFilter {
   dueBefore?: number | undefined;
 }
 
+/** What the records of a key's versions say of the key itself. */
+const AT_THE_EDGE = [
+  "state",
+  "expiresAt",
+  "cooldownUntil",
+  "scopes",
+  "role",
+  "subject",
+  "verification",
+] as const satisfies (keyof KeyRow)[];
+
 export class KeyTable extends WorkTable<KeyRow> {
-  constructor(sql: HeldSql, cache: RowCache, due: DueQueue) {
+  readonly #edgeRecords: EdgeRecordTable;
+
+  /** @param edgeRecords hear of each change that they show */
+  constructor(sql: HeldSql, cache: RowCache, due: DueQueue, edgeRecords: EdgeRecordTable) {
     super(sql, cache, due, "start", "key", {
       id: "plain",
       name: "plain",
@@ -111,6 +138,7 @@ export class KeyTable extends WorkTable<KeyRow> {
       labels: "json",
       policy: "json",
       policyId: "plain",
+      verification: "json",
       paused: "boolean",
       state: "plain",
       revision: "plain",
@@ -122,6 +150,14 @@ export class KeyTable extends WorkTable<KeyRow> {
       createdAt: "plain",
       createdBy: "plain",
     });
+    this.#edgeRecords = edgeRecords;
+  }
+
+  override update(row: KeyRow, patch: Partial<KeyRow>): KeyRow {
+    const next = super.update(row, patch);
+    const has = row.verification.edge || next.verification.edge;
+    if (has && AT_THE_EDGE.some((column) => next[column] !== row[column])) this.#edgeRecords.touchKey(row.id);
+    return next;
   }
 
   /** A key by id or, among those not deleted, by name. */

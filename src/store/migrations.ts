@@ -235,6 +235,26 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (kind, id)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE key ADD COLUMN verification TEXT NOT NULL DEFAULT '{}';
+  ALTER TABLE version ADD COLUMN lastSeenAt INTEGER;
+
+  CREATE TABLE keyUse (
+    id TEXT PRIMARY KEY,
+    uses INTEGER NOT NULL,
+    windowAt INTEGER NOT NULL,
+    windowUses INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE edgeRecord (
+    id TEXT PRIMARY KEY,
+    wanted INTEGER NOT NULL,
+    putAt INTEGER,
+    claim INTEGER NOT NULL,
+    leaseUntil INTEGER,
+    dueAt INTEGER
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */

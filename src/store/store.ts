@@ -3,9 +3,11 @@ import { ConnectionTable } from "./connections.ts";
 import { DeliveryTable } from "./deliveries.ts";
 import { DestinationTable } from "./destinations.ts";
 import { DueQueue } from "./due.ts";
+import { EdgeRecordTable } from "./edge-records.ts";
 import { type EventRow, EventTable } from "./events.ts";
 import { HeldSql } from "./held-sql.ts";
 import { IdempotencyTable } from "./idempotency.ts";
+import { KeyUseTable } from "./key-uses.ts";
 import { KeyTable } from "./keys.ts";
 import { PolicyTable } from "./policies.ts";
 import { RotationTable } from "./rotations.ts";
@@ -26,6 +28,8 @@ export class Store {
   readonly events: EventTable;
   readonly idempotency: IdempotencyTable;
   readonly policies: PolicyTable;
+  readonly keyUses: KeyUseTable;
+  readonly edgeRecords: EdgeRecordTable;
   readonly #sql: HeldSql;
   readonly #cache: RowCache;
   /** Events of the transaction under way. */
@@ -45,8 +49,10 @@ export class Store {
     this.#cache = cache;
     this.due = new DueQueue(held, isOnlyWriter);
     this.settings = new SettingTable(held);
-    this.keys = new KeyTable(held, cache, this.due);
-    this.versions = new VersionTable(held, cache, this.due);
+    this.edgeRecords = new EdgeRecordTable(held, cache, this.due);
+    this.keyUses = new KeyUseTable(held, cache);
+    this.keys = new KeyTable(held, cache, this.due, this.edgeRecords);
+    this.versions = new VersionTable(held, cache, this.due, this.edgeRecords);
     this.rotations = new RotationTable(held, cache, this.due);
     this.deliveries = new DeliveryTable(held, cache, this.due);
     this.connections = new ConnectionTable(held, cache);

@@ -1,5 +1,6 @@
 /** Table `version`: the values of each key and where each stands. */
 import type { DueQueue } from "./due.ts";
+import type { EdgeRecordTable } from "./edge-records.ts";
 import type { HeldSql } from "./held-sql.ts";
 import type { RowCache } from "./row-cache.ts";
 import { type CallReport, UNCLAIMED, type Urgent, WorkTable } from "./work-table.ts";
@@ -44,6 +45,8 @@ export interface VersionRow extends Urgent {
   connectionRevision: number | null;
   /** When it was reported leaked. */
   compromisedAt: number | null;
+  /** When verification last took it, at most a minute behind. */
+  lastSeenAt: number | null;
 }
 
 /** What is so of every version when it is made. */
@@ -59,11 +62,15 @@ export const NEW_VERSION = {
   lastCall: null,
   connectionRevision: null,
   compromisedAt: null,
+  lastSeenAt: null,
   urgent: false,
 } satisfies Partial<VersionRow>;
 
 export class VersionTable extends WorkTable<VersionRow> {
-  constructor(sql: HeldSql, cache: RowCache, due: DueQueue) {
+  readonly #edgeRecords: EdgeRecordTable;
+
+  /** @param edgeRecords hear of each change that they show */
+  constructor(sql: HeldSql, cache: RowCache, due: DueQueue, edgeRecords: EdgeRecordTable) {
     super(sql, cache, due, "version", "version", {
       id: "plain",
       keyId: "plain",
@@ -86,23 +93,26 @@ export class VersionTable extends WorkTable<VersionRow> {
       lastCall: "json",
       connectionRevision: "plain",
       compromisedAt: "plain",
+      lastSeenAt: "plain",
       urgent: "boolean",
       claim: "plain",
       leaseUntil: "plain",
       dueAt: "plain",
     });
+    this.#edgeRecords = edgeRecords;
+  }
+
+  override update(row: VersionRow, patch: Partial<VersionRow>): VersionRow {
+    const next = super.update(row, patch);
+    if (standingOf(next) !== standingOf(row)) this.#edgeRecords.touch(row.id);
+    if (isDead(row) && !isDead(next)) this.cache.forget(aliveName(row.keyId));
+    return next;
   }
 
   override insert(row: VersionRow): VersionRow {
     this.cache.put(placeOf(row.keyId, row.number), row.id);
     this.cache.append(aliveName(row.keyId), row.id);
     return super.insert(row);
-  }
-
-  override update(row: VersionRow, patch: Partial<VersionRow>): VersionRow {
-    const updated = super.update(row, patch);
-    if (isDead(row) && !isDead(updated)) this.cache.forget(aliveName(row.keyId));
-    return updated;
   }
 
   /** All versions of a key, oldest first. */
@@ -127,6 +137,19 @@ export class VersionTable extends WorkTable<VersionRow> {
   alive(keyId: string): VersionRow[] {
     const rest = "WHERE keyId = ? AND stage NOT IN ('revoked', 'discarded', 'lost') ORDER BY number";
     return this.selectBy(aliveName(keyId), (version) => !isDead(version), rest, keyId);
+  }
+}
+
+/** All that verification looks at: that a pending version becomes current, or that a dying one is seen dead, changes nothing. */
+function standingOf({ stage, graceEndsAt, endReason }: VersionRow): string {
+  switch (stage) {
+    case "pending":
+    case "current":
+      return "current";
+    case "previous":
+      return `previous ${graceEndsAt}`;
+    default:
+      return `over ${endReason}`;
   }
 }
 

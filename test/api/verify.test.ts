@@ -15,9 +15,18 @@ interface Verdict {
   keyId: string | null;
   version: number | null;
   scopes: string[] | null;
+  missingScopes: string[] | null;
+  role: string | null;
   subject: string | null;
   graceEndsAt: string | null;
+  expiresAt: string | null;
   cooldownUntil: string | null;
+  remaining: number | null;
+  retryAfter: string | null;
+  mode: string;
+  checkedAt: string;
+  recordedAt: string | null;
+  staleness: string | null;
 }
 
 async function verify(ring: TestKeyring, key: string, scopes?: string[]): Promise<Verdict> {
@@ -31,9 +40,18 @@ const nobody = (code: string): Verdict => ({
   keyId: null,
   version: null,
   scopes: null,
+  missingScopes: null,
+  role: null,
   subject: null,
   graceEndsAt: null,
+  expiresAt: null,
   cooldownUntil: null,
+  remaining: null,
+  retryAfter: null,
+  mode: "immediate",
+  checkedAt: expect.any(String),
+  recordedAt: null,
+  staleness: null,
 });
 
 function withOtherSecret(token: string): string {
@@ -50,30 +68,36 @@ describe("verifying a key", () => {
     const { id, secret } = await makeKey(ring, "billing", {
       scopes: ["read", "write"],
       subject: "customer-7",
+      role: "agent",
+      expiresAt: "2099-01-01T00:00:00Z",
     });
-    expect(await verify(ring, secret)).toEqual({
-      code: "valid",
+    const before = Date.now();
+    const verdict = await verify(ring, secret);
+    expect(verdict).toEqual({
+      ...nobody("valid"),
       keyId: id,
       version: 1,
       scopes: ["read", "write"],
       subject: "customer-7",
-      graceEndsAt: null,
-      cooldownUntil: null,
+      role: "agent",
+      expiresAt: "2099-01-01T00:00:00.000Z",
     });
+    expect(Date.parse(verdict.checkedAt)).toBeGreaterThanOrEqual(before);
+    expect(Date.parse(verdict.checkedAt)).toBeLessThanOrEqual(Date.now());
   });
 
   it.each([
-    [["read"], "valid"],
-    [["read", "write"], "valid"],
-    [[], "valid"],
-    [["admin"], "insufficient-scope"],
-    [["read", "admin"], "insufficient-scope"],
-    [["READ"], "insufficient-scope"],
-    [["rea"], "insufficient-scope"],
-  ])("for the scopes %j says %s", async (scopes, code) => {
+    [["read"], "valid", null],
+    [["read", "write"], "valid", null],
+    [[], "valid", null],
+    [["admin"], "insufficient-scope", ["admin"]],
+    [["read", "admin"], "insufficient-scope", ["admin"]],
+    [["READ"], "insufficient-scope", ["READ"]],
+    [["rea", "x"], "insufficient-scope", ["rea", "x"]],
+  ])("for the scopes %j says %s and what is missing: %j", async (scopes, code, missingScopes) => {
     const ring = await makeKeyring();
     const { secret } = await makeKey(ring, "billing", { scopes: ["read", "write"] });
-    expect((await verify(ring, secret, scopes)).code).toBe(code);
+    expect(await verify(ring, secret, scopes)).toMatchObject({ code, missingScopes });
   });
 
   it("knows nothing of an id it never gave out", async () => {

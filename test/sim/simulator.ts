@@ -5,6 +5,7 @@
 import { setImmediate } from "node:timers/promises";
 import { Vault } from "../../src/crypto/vault.ts";
 import type { Outbound } from "../../src/outbound/port.ts";
+import type { Records } from "../../src/outbound/records.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 import { PROVIDERS } from "../../src/providers/registry.ts";
 import { createClock } from "../../src/rotation/clock.ts";
@@ -68,6 +69,8 @@ export interface SimulatorOptions {
   seed?: number;
   providers?: Record<string, Provider>;
   outbound: (simulator: Simulator) => Outbound;
+  /** Where records for the edge go. Default: nowhere, at once. */
+  records?: (simulator: Simulator) => Records;
   /** Looks at the database and the world after each commit; says what is broken. */
   inspect?: (simulator: Simulator) => string[];
 }
@@ -325,6 +328,7 @@ export class Simulator {
       identity,
       vault: new Vault(identity.code, this.#dataKey, this.random),
       outbound: this.#options.outbound(this),
+      records: this.#options.records?.(this) ?? { write: async () => true },
       witness: {
         anchor: (head, dead) =>
           this.#ask("registry anchor", () => {

@@ -10,6 +10,7 @@ const OWNERS = {
   version: "version",
   delivery: "delivery",
   idempotency: "idempotency",
+  edgeRecord: "edge",
   key: "start",
 } as const satisfies Record<string, DueKind>;
 const URGENT = ["rotation", "version", "delivery"];

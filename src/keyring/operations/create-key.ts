@@ -6,6 +6,7 @@ import type { Fields, Provider } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { reschedule, startRotation } from "../../rotation/changes.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
+import { publish } from "../../rotation/edge.ts";
 import { isPlanned } from "../../rotation/policy.ts";
 import { addDelivery } from "../../rotation/sends.ts";
 import { valueColumns } from "../../rotation/values.ts";
@@ -18,6 +19,7 @@ import { isScope } from "../scopes.ts";
 import { type KeyView, viewKey } from "../views.ts";
 import { type LinkInput, resolveLinks } from "./links.ts";
 import { type PolicyChoice, resolvePolicy } from "./policies.ts";
+import { changeVerification, findVerificationErrors, type VerificationInput } from "./verification.ts";
 
 export interface CreateKeyInput {
   name: string;
@@ -32,6 +34,7 @@ export interface CreateKeyInput {
   expiresAt?: number | undefined;
   labels: Record<string, string>;
   policy: PolicyChoice;
+  verification?: VerificationInput | undefined;
   destinations: LinkInput[];
   fields?: Fields | undefined;
   /** How the service names the adopted value. */
@@ -91,6 +94,7 @@ export function createKey(
     expiresAt: input.expiresAt ?? null,
     labels: input.labels,
     ...policy.value,
+    verification: changeVerification({}, input.verification ?? {}),
     state: first ? "active" : "pending",
     revision: 1,
     lastNumber: first ? 1 : 0,
@@ -118,6 +122,7 @@ export function createKey(
       promotedAt: now,
     });
     for (const link of links.value) addDelivery(context, key, version, link, null);
+    publish(context, key, version);
     reschedule(context, id);
   } else {
     startRotation(context, key, {
@@ -187,6 +192,7 @@ function findErrors(provider: Provider, input: CreateKeyInput, now: number): Fie
   if (!input.fields && input.issuedAt !== undefined) add("issuedAt", "only goes with fields");
   if (input.issuedAt !== undefined && input.issuedAt > now) add("issuedAt", "must not be in the future");
   if (input.expiresAt !== undefined && input.expiresAt <= now) add("expiresAt", "must be in the future");
+  errors.push(...findVerificationErrors(provider, changeVerification({}, input.verification ?? {})));
   return errors;
 }
 

@@ -18,12 +18,19 @@ import { type KeySummaryView, type KeyView, summarizeKey, viewKey } from "../vie
 import { findValueErrors, NO_RECEIVER } from "./create-key.ts";
 import { type LinkInput, replaceLinks, resolveLinks } from "./links.ts";
 import { type PolicyChoice, resolvePolicy } from "./policies.ts";
+import {
+  changeVerification,
+  findVerificationErrors,
+  storeVerification,
+  type VerificationInput,
+} from "./verification.ts";
 
 export interface PatchKeyInput {
   policy?: PolicyChoice | undefined;
   destinations?: LinkInput[] | undefined;
   labels?: Record<string, string> | undefined;
   paused?: boolean | undefined;
+  verification?: VerificationInput | undefined;
 }
 
 /** A page of keys in order of creation. */
@@ -75,6 +82,11 @@ export function patchKey(
   const { policy } = chosen.value;
   const receivers = links?.value.length ?? store.destinations.linksOfKey(key.id).length;
   if (isPlanned(policy) && receivers === 0) return err({ code: "invalid", errors: [NO_RECEIVER] });
+  if (input.verification) {
+    const wanted = changeVerification(key.verification, input.verification);
+    const errors = findVerificationErrors(context.providerOf(key.provider), wanted);
+    if (errors.length > 0) return err({ code: "invalid", errors });
+  }
   if (rotate) {
     const asChanged = { ...key, policy, paused: input.paused ?? key.paused };
     const refusal = requireScope(caller, "keys:rotate") ?? findRotationRefusal(context, asChanged);
@@ -89,11 +101,17 @@ export function patchKey(
     ...(input.labels && { labels: input.labels }),
     ...(input.paused !== undefined && { paused: input.paused }),
   });
+  if (input.verification) storeVerification(context, store.keys.get(key.id) ?? key, input.verification);
+  const { verification = {}, ...others } = input;
   record(context, {
     type: "key.updated",
     actor: caller.id,
     keyId: key.id,
-    data: { changed: Object.keys(input).sort().join(" ") },
+    data: {
+      changed: Object.keys({ ...others, ...verification })
+        .sort()
+        .join(" "),
+    },
   });
   reschedule(context, key.id);
   if (rotate && !store.rotations.live(key.id)) {
