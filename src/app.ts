@@ -1,5 +1,6 @@
 /** The HTTP surface: middleware, routes, one error boundary. */
 import { OpenAPIHono } from "@hono/zod-openapi";
+import type { HonoRequest } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { readCredential } from "./api/auth.ts";
@@ -19,6 +20,11 @@ import { fieldErrorsOf } from "./errors/fields.ts";
 
 const MAX_BODY_BYTES = 64 * 1024;
 
+function isShort(request: HonoRequest): boolean {
+  const length = Number(request.header("content-length") ?? Number.NaN);
+  return length <= MAX_BODY_BYTES && request.header("transfer-encoding") === undefined;
+}
+
 /** The application, without any binding: those come with each request. */
 export function createApp(): OpenAPIHono<{ Bindings: Env }> {
   const app = new OpenAPIHono<{ Bindings: Env }>({
@@ -28,16 +34,18 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
     },
   });
 
-  app.use(async (c, next) => {
-    await next();
+  app.use((c, next) => {
+    // Before there is an answer: each header set after that would make a new answer, and a stream of its body.
     c.header("cache-control", "no-store");
     c.header("x-content-type-options", "nosniff");
+    return next();
   });
   const limit = bodyLimit({
     maxSize: MAX_BODY_BYTES,
     onError: (c) => respondWith(c, { code: "body-too-large" }),
   });
-  app.use((c, next) => (isStreamed(c) ? next() : limit(c, next)));
+  // A length that is stated is kept to. Looking at the body, as the limit does even then, makes a stream of it.
+  app.use((c, next) => (isStreamed(c) || isShort(c.req) ? next() : limit(c, next)));
 
   // Who sends no credential hears so, whatever else is wrong with the request.
   app.use("/v1/*", async (c, next) => {

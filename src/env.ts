@@ -1,5 +1,6 @@
 /** The deployment's variables, parsed once. What is missing is named together with how to set it. */
 import { z } from "zod";
+import { sha256 } from "./crypto/hash.ts";
 import { type MasterKey, parseMasterKeys } from "./crypto/master-keys.ts";
 import { err, ok, type Result } from "./result.ts";
 
@@ -13,8 +14,8 @@ export type LogMode = (typeof LOG_MODES)[number];
 export interface Config {
   /** Newest first; never empty. */
   masterKeys: MasterKey[];
-  /** Accepted root tokens; never empty. */
-  rootTokens: string[];
+  /** Accepted root tokens, as their lengths and SHA-256; never empty. */
+  roots: { length: number; digest: Uint8Array }[];
   privateAllowlist: string | undefined;
   logEvents: LogMode;
 }
@@ -64,7 +65,7 @@ export function readConfig(env: Env): Result<Config, string[]> {
   const result = success
     ? ok({
         masterKeys: data.MASTER_KEYS,
-        rootTokens: data.ROOT_TOKEN,
+        roots: data.ROOT_TOKEN.map((token) => ({ length: token.length, digest: sha256(token) })),
         privateAllowlist: data.PRIVATE_ALLOWLIST,
         logEvents: data.LOG_EVENTS,
       })

@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import { routePath } from "hono/route";
 import { sameBytes, sha256 } from "../crypto/hash.ts";
-import { readConfig } from "../env.ts";
+import { type Config, readConfig } from "../env.ts";
 import type { Failure } from "../errors/catalogue.ts";
 import { parseToken } from "../issuer/token.ts";
 import type { Credential } from "../keyring/caller.ts";
@@ -21,20 +21,36 @@ export type AppContext = Context<{ Bindings: Env }>;
 const DEFAULT_KEYRING = "default";
 const BEARER = /^Bearer +([\x21-\x7e]{1,512})$/i;
 
+/** Read by the first who asks: the middleware and each route do. */
+const credentials = new WeakMap<Request, Credential>();
+
 /** The bearer credential: a root token, or what has the form of an access key. Nothing is looked up yet. */
 export function readCredential(c: AppContext): Credential {
+  const known = credentials.get(c.req.raw);
+  if (known) return known;
+  const credential = parseCredential(c);
+  credentials.set(c.req.raw, credential);
+  return credential;
+}
+
+function parseCredential(c: AppContext): Credential {
   const header = c.req.header("authorization");
   if (header === undefined) throw new Problem({ code: "credential-missing" });
   const token = BEARER.exec(header)?.[1];
   if (token === undefined) throw new Problem({ code: "credential-malformed" });
   const config = readConfig(c.env);
   if (!config.ok) throw new Problem({ code: "not-configured", detail: config.error.join("; ") });
-  const digest = sha256(token);
-  // Every root token is compared, so that the time taken does not say which one was near.
-  const roots = config.value.rootTokens.filter((root) => sameBytes(sha256(root), digest));
-  if (roots.length > 0) return { kind: "root" };
+  if (isRoot(token, config.value)) return { kind: "root" };
   codeOf(token);
   return { kind: "access", token };
+}
+
+/** Compares with every root token of that length, so that the time taken does not say which one was near. */
+function isRoot(token: string, { roots }: Config): boolean {
+  const candidates = roots.filter(({ length }) => length === token.length);
+  if (candidates.length === 0) return false;
+  const digest = sha256(token);
+  return candidates.filter((root) => sameBytes(root.digest, digest)).length > 0;
 }
 
 /** The code of the keyring that an access key names. */

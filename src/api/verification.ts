@@ -10,7 +10,7 @@ const limit = z.int().min(1).max(MAX_LIMIT);
 
 const edgeSchema = z.boolean().openapi({
   description:
-    "Keep a record in KV, so that the mode `edge` can answer without the keyring. Two to four KV writes a rotation.",
+    "Keep a record in KV, so that the mode `edge` can answer without the keyring. Three or four KV writes a rotation.",
 });
 const rateLimitSchema = z
   .strictObject({

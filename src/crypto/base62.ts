@@ -19,6 +19,20 @@ export function encodeBase62(bytes: Uint8Array, width: number): string {
 }
 
 /**
+ * Writes a small number in base62, as `encodeBase62` would.
+ * @param number a safe integer, not negative
+ */
+export function encodeNumber(number: number, width: number): string {
+  let rest = number;
+  let text = "";
+  for (let i = 0; i < width; i++) {
+    text = DIGITS.charAt(rest % 62) + text;
+    rest = Math.floor(rest / 62);
+  }
+  return text;
+}
+
+/**
  * A random identifier of `width` digits. Digits are drawn independently and without bias
  * (a byte of 248 or more is thrown away, as 248 = 4 × 62).
  */

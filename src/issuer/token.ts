@@ -4,7 +4,7 @@
  * So 74 characters follow the last underscore.
  */
 import { crc32 } from "node:zlib";
-import { encodeBase62, randomBase62 } from "../crypto/base62.ts";
+import { encodeBase62, encodeNumber, randomBase62 } from "../crypto/base62.ts";
 import type { Random } from "../crypto/random.ts";
 
 export const DEFAULT_PREFIX = "rekey";
@@ -65,8 +65,12 @@ export function parseToken(text: string): ParsedToken {
   };
 }
 
+/** Where a presented text would name its version, if it is an issued key: not checked in any way. */
+export function guessPublicId(text: string): string {
+  const at = text.lastIndexOf("_") + 1 + CODE_DIGITS;
+  return text.slice(at, at + PUBLIC_ID_DIGITS);
+}
+
 function checksumOf(unsigned: string): string {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(crc32(Buffer.from(unsigned, "utf8")));
-  return encodeBase62(bytes, CHECKSUM_DIGITS);
+  return encodeNumber(crc32(unsigned), CHECKSUM_DIGITS);
 }

@@ -1,15 +1,12 @@
 /** Looks a presented key up and judges it. One keyring, synchronous, no writes. */
 import { sameBytes, sha256 } from "../crypto/hash.ts";
 import type { Vault } from "../crypto/vault.ts";
-import type { KeyRow } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
-import type { VersionRow } from "../store/versions.ts";
+import type { Verifiable } from "../store/verifiables.ts";
 import { judge, type Verdict } from "./judge.ts";
 import { parseToken } from "./token.ts";
 
-export type Presented =
-  | { code: "malformed" | "unknown" }
-  | { code: Verdict; key: KeyRow; version: VersionRow };
+export type Presented = { code: "malformed" | "unknown" } | ({ code: Verdict } & Verifiable);
 
 /** Compared against when nothing was found, so that an unknown id takes as long as a wrong secret. */
 const NOTHING = new Uint8Array(32);
@@ -24,18 +21,17 @@ export function lookUp(store: Store, code: string, vault: Vault, secret: string,
   if (parsed.kind === "malformed") return { code: "malformed" };
   const digest = sha256(secret);
   if (parsed.kind === "token") {
-    const version = parsed.code === code ? store.versions.get(parsed.publicId) : undefined;
-    return compare(store, version, digest, now);
+    const found = parsed.code === code ? store.verifiables.find(parsed.publicId) : undefined;
+    return compare(found, digest, now);
   }
   for (const version of store.versions.byFingerprint(vault.fingerprint(secret))) {
-    const found = compare(store, version, digest, now);
+    const found = compare(store.verifiables.find(version.id), digest, now);
     if (found.code !== "unknown") return found;
   }
   return { code: "unknown" };
 }
 
-function compare(store: Store, version: VersionRow | undefined, digest: Uint8Array, now: number): Presented {
-  const matches = sameBytes(version?.digest ?? NOTHING, digest);
-  const key = version && matches ? store.keys.get(version.keyId) : undefined;
-  return version && key ? { code: judge(version, key, now), key, version } : { code: "unknown" };
+function compare(found: Verifiable | undefined, digest: Uint8Array, now: number): Presented {
+  const matches = sameBytes(found?.version.digest ?? NOTHING, digest);
+  return found && matches ? { code: judge(found.version, found.key, now), ...found } : { code: "unknown" };
 }

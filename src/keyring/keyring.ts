@@ -5,6 +5,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Sealing } from "../crypto/file-key.ts";
 import { type ChainReport, verifyChain } from "../events/chain.ts";
+import { guessPublicId } from "../issuer/token.ts";
 import { err, ok } from "../result.ts";
 import type { Outage } from "../rotation/policy.ts";
 import { probeDestination } from "../rotation/probe.ts";
@@ -186,11 +187,19 @@ export class Keyring extends DurableObject<Env> {
   }
 
   verify(call: Call, input: verification.VerifyInput): Answer<VerifyAnswer> {
-    return this.#host.read(
-      call,
-      "keys:verify",
-      ({ context, uses }) => this.#host.refusal() ?? ok(verification.verifyKey(context, uses, input)),
-    );
+    const { credential } = call;
+    const presented = credential.kind === "access" ? [credential.token, input.key] : [input.key];
+    const verify = () =>
+      this.#host.read(
+        call,
+        "keys:verify",
+        ({ context, uses }) => this.#host.refusal() ?? ok(verification.verifyKey(context, uses, input)),
+      );
+    const open = this.#host.opened();
+    // What opens this API and what is asked about: one look into the database for both.
+    return open.ok
+      ? open.value.context.store.verifiables.during(presented.map(guessPublicId), verify)
+      : verify();
   }
 
   createDestination(

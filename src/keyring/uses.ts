@@ -5,8 +5,8 @@
  */
 import { parseDuration } from "../duration.ts";
 import type { KeyUseRow } from "../store/key-uses.ts";
-import type { KeyRow } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
+import type { Verifiable } from "../store/verifiables.ts";
 
 const WRITTEN_EVERY_MS = 60_000;
 
@@ -48,7 +48,7 @@ export class Uses {
   }
 
   /** Counts one valid answer against the key's limits, unless they are used up. */
-  admit({ id, verification: { rateLimit, usage } }: KeyRow, now: number): Admission {
+  admit({ id, verification: { rateLimit, usage } }: Verifiable["key"], now: number): Admission {
     if (!rateLimit && !usage) return NO_LIMIT;
     const perMs = rateLimit ? parseDuration(rateLimit.per) : 0;
     const count = this.#countOf(id, now, perMs);

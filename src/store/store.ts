@@ -14,6 +14,7 @@ import { RotationTable } from "./rotations.ts";
 import { RowCache } from "./row-cache.ts";
 import { SettingTable } from "./settings.ts";
 import type { Sql } from "./sql.ts";
+import { Verifiables } from "./verifiables.ts";
 import { VersionTable } from "./versions.ts";
 
 export class Store {
@@ -30,6 +31,7 @@ export class Store {
   readonly policies: PolicyTable;
   readonly keyUses: KeyUseTable;
   readonly edgeRecords: EdgeRecordTable;
+  readonly verifiables: Verifiables;
   readonly #sql: HeldSql;
   readonly #cache: RowCache;
   /** Events of the transaction under way. */
@@ -50,6 +52,7 @@ export class Store {
     this.due = new DueQueue(held, isOnlyWriter);
     this.settings = new SettingTable(held);
     this.edgeRecords = new EdgeRecordTable(held, cache, this.due);
+    this.verifiables = new Verifiables(held);
     this.keyUses = new KeyUseTable(held, cache);
     this.keys = new KeyTable(held, cache, this.due, this.edgeRecords);
     this.versions = new VersionTable(held, cache, this.due, this.edgeRecords);

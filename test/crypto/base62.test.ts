@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { encodeBase62, randomBase62 } from "../../src/crypto/base62.ts";
+import { encodeBase62, encodeNumber, randomBase62 } from "../../src/crypto/base62.ts";
 import { sameBytes, sha256 } from "../../src/crypto/hash.ts";
 import { secureRandom } from "../../src/crypto/random.ts";
 
@@ -17,6 +17,7 @@ describe("base62", () => {
     [[], 2, "00"],
   ])("of %j in %i digits is %s", (bytes, width, text) => {
     expect(encodeBase62(Uint8Array.from(bytes), width)).toBe(text);
+    expect(encodeNumber(Number(`0x0${Buffer.from(bytes).toString("hex")}`), width)).toBe(text);
   });
 
   it("has as many digits as asked for, stands for the same number, and keeps the order of numbers", () => {
