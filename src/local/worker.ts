@@ -36,12 +36,16 @@ interface KeyReader {
 export interface LocalOptions {
   /** 0 takes a free one. */
   port: number;
+  /** Also listens on a socket of the runtime's own, past miniflare's entry. */
+  direct?: boolean;
   /** Variables and secrets by name. */
   bindings: Record<string, string>;
 }
 
 export interface LocalWorker {
   url: URL;
+  /** With `direct`. */
+  directUrl: URL | undefined;
   /** Runs the cron trigger now, as if it had been due at `scheduledTime`. */
   fireCron(scheduledTime?: Date): Promise<void>;
   /** Reads the namespace that consumers read. */
@@ -90,6 +94,7 @@ export async function startWorker(
           ),
           kvNamespaces: config.kv_namespaces.map(({ binding }) => binding),
           bindings: options.bindings,
+          ...(options.direct && { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] }),
           resourcePersistencePath: folder.storage,
           host: "127.0.0.1",
           port: options.port,
@@ -100,6 +105,7 @@ export async function startWorker(
   const url = await readyUrl(miniflare, options.port);
   return {
     url,
+    directUrl: options.direct ? new URL(String(await miniflare.unsafeGetDirectURL())) : undefined,
     async fireCron(scheduledTime = new Date()) {
       const worker = (await miniflare.getWorker()) as unknown as CronTarget;
       const { outcome } = await worker.scheduled({ cron, scheduledTime });

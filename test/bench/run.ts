@@ -13,12 +13,14 @@ import { benchSlow } from "./slow.ts";
 import { Stage } from "./stage.ts";
 import { benchStore } from "./store.ts";
 import { figuresTable, renderTable } from "./table.ts";
+import { benchVerify } from "./verify.ts";
 
 const BENCHES: Record<string, (stage: Stage) => Promise<Findings>> = {
   rows: benchRows,
   rotations: benchRotations,
   slow: benchSlow,
   store: benchStore,
+  verify: benchVerify,
 };
 /** Long over by then, unless something hangs. */
 const DEADLINE_MS = 15 * 60_000;

@@ -50,6 +50,7 @@ async function restart(keyring: Remote<Keyring>): Promise<null> {
 
 const ROUTES = {
   make: (env, { keyring }: Named) => objectOf(env, keyring).make({ name: keyring, code: keyring }),
+  empty: async (env) => (await defaultKeyring(env)).nothing(),
   nothing: (env, { keyring }: Named) => objectOf(env, keyring).nothing(),
   fill: (env, { keyring, from, to, total }: Named & { from: number; to: number; total: number }) =>
     objectOf(env, keyring).fill(from, to, total),
