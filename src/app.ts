@@ -15,6 +15,7 @@ import { addRotations } from "./api/rotations.ts";
 import { addSettings } from "./api/settings.ts";
 import { addTransfer, isStreamed } from "./api/transfer.ts";
 import { addVerify } from "./api/verify.ts";
+import { addVersions } from "./api/versions.ts";
 import { readConfig } from "./env.ts";
 import { fieldErrorsOf } from "./errors/fields.ts";
 
@@ -62,6 +63,7 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
   addTransfer(app);
   addKeys(app);
   addRotations(app);
+  addVersions(app);
   addDestinations(app);
   addPolicies(app);
   addSettings(app);

@@ -144,7 +144,7 @@ const keySummarySchema = z
   })
   .openapi("KeySummary");
 
-const keySchema = keySummarySchema
+export const keySchema = keySummarySchema
   .extend({
     destinations: z.array(
       z.object({ id: z.string(), required: z.boolean(), mustAcknowledge: z.boolean(), as: z.string() }),
@@ -157,14 +157,14 @@ const keySchema = keySummarySchema
 const secretSchema = z.string().openapi({ description: "The value, shown this once." });
 const createdKeySchema = keySchema.extend({ secret: secretSchema.optional() }).openapi("CreatedKey");
 
-const waitQuery = z.strictObject({
+export const waitQuery = z.strictObject({
   wait: durationSchema
     .refine((wait) => parseDuration(wait) <= MAX_WAIT_MS, { message: "at most 30s" })
     .optional()
     .openapi({ example: "30s", description: "Answer 200 once the rotation is no longer live." }),
 });
 
-const keyParam = z.object({ key: z.string().max(100).openapi({ description: "Id or name." }) });
+export const keyParam = z.object({ key: z.string().max(100).openapi({ description: "Id or name." }) });
 
 const create = createRoute({
   method: "post",

@@ -4,6 +4,7 @@ import { onKeyring } from "./auth.ts";
 import {
   answer,
   callSchema,
+  idempotencyHeader,
   optionalTimeOutSchema,
   pageQuerySchema,
   pageSchema,
@@ -51,6 +52,7 @@ export const rotationSchema = z
       "cancelled",
     ]),
     step: z.enum(["preflight", "mint", "settle", "test", "deliver", "put-back", "sweep", "done"]),
+    rollback: z.boolean().openapi({ description: "It makes an earlier version current again." }),
     fromVersion: z.int().nullable(),
     toVersion: z.int().nullable(),
     attempts: z.int(),
@@ -90,6 +92,44 @@ const read = createRoute({
   responses: { 200: answer("The rotation", rotationSchema), ...problems },
 });
 
+const idParam = z.object({ id: z.string().max(100) });
+
+const cancel = createRoute({
+  method: "post",
+  path: "/v1/rotations/{id}/cancel",
+  summary: "Stop a rotation and go back to the current value",
+  description:
+    "Whatever was delivered is put back first, and a mint in doubt is settled; until then it stays live. Where there is no way back, 409 forward-only.",
+  tags: ["rotations"],
+  security,
+  request: { params: idParam, headers: idempotencyHeader },
+  responses: { 200: answer("The rotation", rotationSchema), ...problems },
+});
+
+const retry = createRoute({
+  method: "post",
+  path: "/v1/rotations/{id}/retry",
+  summary: "Try now what a rotation waits for, deliveries included",
+  description:
+    "Of one whose state is needs-human it says that nothing was made at the service: another value is minted.",
+  tags: ["rotations"],
+  security,
+  request: { params: idParam, headers: idempotencyHeader },
+  responses: { 200: answer("The rotation", rotationSchema), ...problems },
+});
+
+const abandon = createRoute({
+  method: "post",
+  path: "/v1/rotations/{id}/abandon",
+  summary: "Give up finding out what a mint in doubt has made",
+  description:
+    "Only while its state is needs-human. A lost version stays on record; the current value stays, where the service leaves it alive.",
+  tags: ["rotations"],
+  security,
+  request: { params: idParam, headers: idempotencyHeader },
+  responses: { 200: answer("The rotation", rotationSchema), ...problems },
+});
+
 const listDeliveries = createRoute({
   method: "get",
   path: "/v1/deliveries",
@@ -109,6 +149,21 @@ export function addRotations(app: OpenAPIHono<{ Bindings: Env }>): void {
   app.openapi(read, async (c) => {
     const { id } = c.req.valid("param");
     return c.json(await onKeyring(c, (keyring, call) => keyring.getRotation(call, id)), 200);
+  });
+
+  app.openapi(cancel, async (c) => {
+    const { id } = c.req.valid("param");
+    return c.json(await onKeyring(c, (keyring, call) => keyring.intervene(call, id, "cancel")), 200);
+  });
+
+  app.openapi(retry, async (c) => {
+    const { id } = c.req.valid("param");
+    return c.json(await onKeyring(c, (keyring, call) => keyring.intervene(call, id, "retry")), 200);
+  });
+
+  app.openapi(abandon, async (c) => {
+    const { id } = c.req.valid("param");
+    return c.json(await onKeyring(c, (keyring, call) => keyring.intervene(call, id, "abandon")), 200);
   });
 
   app.openapi(listDeliveries, async (c) => {

@@ -241,6 +241,48 @@ export const CATALOGUE = {
     title: "The export or import was cut off",
     remedy: "Begin again; nothing was changed.",
   },
+  "rotation-live": {
+    status: 409,
+    title: "A rotation of the key is live",
+    remedy:
+      "Cancel it with POST /v1/rotations/{id}/cancel, which goes back to the current value, or wait for its end.",
+  },
+  "not-for-people": {
+    status: 409,
+    title: "The rotation waits for nobody to say what became of its new value",
+    remedy: "Only one whose state is needs-human can be abandoned. Cancel it instead.",
+  },
+  "not-in-grace": {
+    status: 409,
+    title: "The version is not in its grace",
+    remedy:
+      "See the key's versions. Only a previous one before its deadline can be extended, finished or gone back to.",
+  },
+  "grace-not-longer": {
+    status: 409,
+    title: "The grace would not become longer",
+    remedy: "Ask for a time after the deadline in `detail`, or finish the grace instead.",
+  },
+  "grace-limit": {
+    status: 409,
+    title: "The grace would be longer than it may be",
+    remedy: "Ask for a time that ends before `detail` says.",
+  },
+  "cannot-revoke": {
+    status: 409,
+    title: "The service takes no call to end a value",
+    remedy: "Wait until it ends by itself.",
+  },
+  "version-leaked": {
+    status: 409,
+    title: "The version leaked",
+    remedy: "Rotate the key instead.",
+  },
+  "value-not-kept": {
+    status: 409,
+    title: "Only a hash of that version is kept, so it cannot be delivered",
+    remedy: "Rotate the key instead: the new value is delivered.",
+  },
   "body-too-large": {
     status: 413,
     title: "The body is too large",

@@ -36,6 +36,12 @@ export const EVENT_TYPES = [
   "keyring.exported",
   "keyring.imported",
   "keyring.released",
+  "key.rolled-back",
+  "key.grace.extended",
+  "key.grace.finished",
+  "key.rotation.cancelled",
+  "key.rotation.retried",
+  "key.rotation.abandoned",
 ] as const;
 
 export type EventType = (typeof EVENT_TYPES)[number];

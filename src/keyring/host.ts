@@ -208,11 +208,14 @@ export class Host {
   /**
    * The witness hears of the versions that a call ended before the caller does. When it does not answer, they are `revoking` until it
    * does: the engine goes on.
+   * @param also number of a version that nothing goes on with
    */
-  async anchorEnded(ended: Answer<KeyView>): Promise<void> {
+  async anchorEnded(ended: Answer<KeyView>, also?: number): Promise<void> {
     if (!ended.ok || !this.#open) return;
     const { context } = this.#open;
-    const versions = context.store.versions.alive(ended.value.id).filter(({ stage }) => stage === "revoking");
+    const versions = context.store.versions
+      .ofKey(ended.value.id)
+      .filter(({ stage, number }) => stage === "revoking" || number === also);
     await isAnchored(context, versions);
   }
 

@@ -17,6 +17,7 @@ import { type Earlier, rememberSecret } from "./idempotency.ts";
 import { type CreatedKey, type CreateKeyInput, createKey } from "./operations/create-key.ts";
 import * as destinations from "./operations/destinations.ts";
 import * as events from "./operations/events.ts";
+import * as interventions from "./operations/interventions.ts";
 import * as keys from "./operations/keys.ts";
 import * as plan from "./operations/plan.ts";
 import * as policies from "./operations/policies.ts";
@@ -184,6 +185,76 @@ export class Keyring extends DurableObject<Env> {
 
   listRotations(call: Call, key: string | undefined, page: PageRequest): Answer<Page<RotationView>> {
     return this.#host.read(call, "keys:read", ({ context }) => rotations.listRotations(context, key, page));
+  }
+
+  /** Cancels, retries or abandons a rotation. */
+  intervene(call: Call, id: string, what: interventions.Intervention): Answer<RotationView> {
+    return this.#host.write(
+      call,
+      "keys:rotate",
+      ({ context }, caller) => interventions.intervene(context, caller, id, what),
+      (rotation) => ({ resource: rotation.id }),
+      ({ context }, { resource }) => rotations.getRotation(context, resource),
+    );
+  }
+
+  /** Starts going back to an earlier version, then waits as asked. */
+  async rollBackKey(
+    call: Call,
+    idOrName: string,
+    input: interventions.RollbackInput,
+    waitMs: number,
+  ): Promise<Answer<{ rotation: RotationView }>> {
+    const begun = this.#host.write(
+      call,
+      "keys:rotate",
+      ({ context, engine }, caller) => {
+        const row = interventions.rollBackKey(context, caller, idOrName, input);
+        return row.ok ? ok({ context, engine, id: row.value.id }) : row;
+      },
+      ({ id }) => ({ resource: id }),
+      (open, { resource }) => ok({ ...open, id: resource }),
+    );
+    if (!begun.ok) return begun;
+    const { context, engine, id } = begun.value;
+    return ok(await rotations.awaitRotation(context, engine, id, false, waitMs));
+  }
+
+  /** Moves the end of a version's grace on. */
+  extendGrace(call: Call, idOrName: string, number: number, grace: string): Answer<KeyView> {
+    return this.#host.write(
+      call,
+      "keys:rotate",
+      ({ context }, caller) => interventions.extendGrace(context, caller, idOrName, number, grace),
+      (key) => ({ resource: key.id }),
+      ({ context }, { resource }) => keys.getKey(context, resource),
+    );
+  }
+
+  /** Ends a version's grace now. */
+  async finishGrace(call: Call, idOrName: string, number: number): Promise<Answer<KeyView>> {
+    const ended = this.#host.write(
+      call,
+      "keys:rotate",
+      ({ context }, caller) => interventions.finishGrace(context, caller, idOrName, number),
+      (key) => ({ resource: key.id }),
+      ({ context }, { resource }) => keys.getKey(context, resource),
+    );
+    await this.#host.anchorEnded(ended);
+    return ended;
+  }
+
+  /** Gives up on a revocation that does not succeed. */
+  async abandonVersion(call: Call, idOrName: string, number: number): Promise<Answer<KeyView>> {
+    const ended = this.#host.write(
+      call,
+      "keys:rotate",
+      ({ context }, caller) => interventions.abandonVersion(context, caller, idOrName, number),
+      (key) => ({ resource: key.id }),
+      ({ context }, { resource }) => keys.getKey(context, resource),
+    );
+    await this.#host.anchorEnded(ended, number);
+    return ended;
   }
 
   verify(call: Call, input: verification.VerifyInput): Answer<VerifyAnswer> {

@@ -101,6 +101,8 @@ export interface RotationView {
   live: boolean;
   state: RotationState;
   step: RotationStep;
+  /** It makes an earlier version current again. */
+  rollback: boolean;
   fromVersion: number | null;
   toVersion: number | null;
   attempts: number;
@@ -197,6 +199,7 @@ export function viewRotation(store: Store, row: RotationRow): RotationView {
     live: row.live,
     state: row.state,
     step: row.step,
+    rollback: row.rollbackGraceEndsAt !== null,
     fromVersion: row.fromVersion,
     toVersion: row.toVersion,
     attempts: row.attempt,

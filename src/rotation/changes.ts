@@ -188,11 +188,18 @@ function close(context: EngineContext, rotation: RotationRow): void {
   if (rotation.state === "succeeded") {
     const endsAt = versionOf(context, rotation, fromVersion)?.graceEndsAt ?? null;
     const graceEndsAt = endsAt === null ? null : new Date(endsAt).toISOString();
+    const isRollback = rotation.rollbackGraceEndsAt !== null;
     record(context, {
-      type: "key.rotated",
+      type: isRollback ? "key.rolled-back" : "key.rotated",
       actor: requestedBy,
       keyId,
-      data: { rotationId: rotation.id, fromVersion, toVersion, graceEndsAt },
+      data: {
+        rotationId: rotation.id,
+        fromVersion,
+        toVersion,
+        graceEndsAt,
+        ...(isRollback && { reason: rotation.reason }),
+      },
     });
   } else {
     const key = keyOf(context, rotation);

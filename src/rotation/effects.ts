@@ -7,6 +7,8 @@ import type { RotationRow } from "../store/rotations.ts";
 import { type EndReason, NEW_VERSION, type VersionRow } from "../store/versions.ts";
 import { type EngineContext, record } from "./context.ts";
 import { publish } from "./edge.ts";
+import { returnToGrace } from "./graces.ts";
+import { DAILY_MS } from "./moves.ts";
 import { cooldownEndsAt, graceEndsAt } from "./policy.ts";
 import type { Effect, Position } from "./position.ts";
 import { placesAstray, sendVersion, slowestPropagationMs, supersede } from "./sends.ts";
@@ -93,6 +95,8 @@ function storeMinted(context: EngineContext, rotation: RotationRow, minted: Mint
     ...rotation,
     toVersion: version.number,
     intentAt: null,
+    // An emergency turned a rollback into a rotation like any other.
+    rollbackGraceEndsAt: null,
     ...(oldEndsAt !== undefined && { oldEndsAt }),
   };
 }
@@ -175,11 +179,13 @@ function promote(context: EngineContext, rotation: RotationRow): void {
   if (old) retireOld(context, rotation, key, old);
   else if (context.providerOf(key.provider).overlap === "none") noteEnded(context, rotation);
   store.versions.update(fresh, { stage: "current", promotedAt: now });
+  const isRollback = rotation.rollbackGraceEndsAt !== null;
   const { defaultCooldown } = context.providerOf(key.provider);
   store.keys.update(key, {
     ...((key.state === "pending" || key.state === "lost") && { state: "active" }),
     failures: 0,
-    retryAt: null,
+    // A value that is past its age would be replaced at once, and the rollback with it.
+    retryAt: isRollback ? now + DAILY_MS : null,
     ...(rotation.trigger !== "schedule" && { cooldownUntil: cooldownEndsAt(key, defaultCooldown, now) }),
   });
 }
@@ -202,6 +208,7 @@ function retireOld(context: EngineContext, rotation: RotationRow, key: KeyRow, o
   store.versions.update(old, {
     stage: "previous",
     endReason: "rotated",
+    retiredAt: now,
     graceEndsAt: endsAt,
     dueAt: Math.max(endsAt, now),
   });
@@ -218,7 +225,9 @@ function noteEnded(context: EngineContext, rotation: RotationRow): void {
 
 function discardNew(context: EngineContext, rotation: RotationRow): void {
   const version = versionOf(context, rotation, rotation.toVersion);
-  if (version?.stage === "pending") killVersion(context, version, "discarded");
+  if (version?.stage !== "pending") return;
+  if (rotation.rollbackGraceEndsAt === null) killVersion(context, version, "discarded");
+  else returnToGrace(context, version, rotation.rollbackGraceEndsAt);
 }
 
 /** Something may live at the service that nothing here can name: it stays visible. Returns its number. */

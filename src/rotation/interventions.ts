@@ -1,13 +1,16 @@
 /** What a person may do to a rotation or to a version on its way out. Inside the caller's transaction; the caller pumps afterwards. */
+import { parseDuration } from "../duration.ts";
 import type { Failure } from "../errors/catalogue.ts";
 import { err, ok, type Result } from "../result.ts";
+import type { KeyRow } from "../store/keys.ts";
 import type { RotationRow } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { advanceRotation } from "./changes.ts";
 import { repinToPresent } from "./connections.ts";
 import { type EngineContext, record } from "./context.ts";
-import { keyOf, versionOf } from "./effects.ts";
+import { keyOf, killVersion, versionOf } from "./effects.ts";
 import { mayHaveMinted } from "./facts.ts";
+import { isInGrace, latestGraceEnd } from "./graces.ts";
 import { afterDeath } from "./outcomes.ts";
 
 /**
@@ -52,6 +55,7 @@ export function abandonRotation(
   actor: string,
 ): Result<RotationRow, Failure> {
   if (!rotation.live) return err({ code: "rotation-ended" });
+  if (rotation.step !== "settle" || rotation.state !== "needs-human") return err({ code: "not-for-people" });
   const problem = `given up by ${actor}`;
   return ok(advanceRotation(context, rotation, { outcome: { kind: "abandoned", problem } }));
 }
@@ -81,4 +85,60 @@ export function abandonVersion(
   });
   afterDeath(context, row.keyId);
   return ok(row);
+}
+
+/**
+ * Moves the end of a version's grace on, to a time from now. Only where ending it is ours, and only before it has passed: once passed
+ * it never moves.
+ * @param grace duration
+ */
+export function extendGrace(
+  context: EngineContext,
+  key: KeyRow,
+  version: VersionRow,
+  grace: string,
+  actor: string,
+): Result<VersionRow, Failure> {
+  const { store } = context;
+  if (context.providerOf(key.provider).overlap !== "ours") return err({ code: "forward-only" });
+  if (!isInGrace(version, context.now())) return err({ code: "not-in-grace" });
+  const endsAt = context.now() + parseDuration(grace);
+  const before = version.graceEndsAt ?? endsAt;
+  if (endsAt <= before) return err({ code: "grace-not-longer", detail: `it ends at ${iso(before)}` });
+  const latest = latestGraceEnd(key, version);
+  if (endsAt > latest)
+    return err({ code: "grace-limit", detail: `it may end at ${iso(latest)} at the latest` });
+  const row = store.versions.update(version, { graceEndsAt: endsAt, dueAt: endsAt });
+  record(context, {
+    type: "key.grace.extended",
+    actor,
+    keyId: key.id,
+    data: { version: row.number, from: iso(before), to: iso(endsAt) },
+  });
+  return ok(row);
+}
+
+/** Ends a version's grace now, whoever keeps it alive. */
+export function finishGrace(
+  context: EngineContext,
+  key: KeyRow,
+  version: VersionRow,
+  actor: string,
+): Result<VersionRow, Failure> {
+  const { store } = context;
+  const now = context.now();
+  if (!isInGrace(version, now)) return err({ code: "not-in-grace" });
+  if (!context.providerOf(key.provider).revoke) return err({ code: "cannot-revoke" });
+  const ended = store.versions.update(version, { graceEndsAt: now });
+  record(context, {
+    type: "key.grace.finished",
+    actor,
+    keyId: key.id,
+    data: { version: version.number, insteadOf: iso(version.graceEndsAt ?? now) },
+  });
+  return ok(killVersion(context, ended, "rotated"));
+}
+
+function iso(at: number): string {
+  return new Date(at).toISOString();
 }

@@ -255,6 +255,10 @@ const MIGRATIONS: readonly string[] = [
     dueAt INTEGER
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE rotation ADD COLUMN rollbackGraceEndsAt INTEGER;
+  ALTER TABLE version ADD COLUMN retiredAt INTEGER;
+  `,
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */

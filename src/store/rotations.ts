@@ -83,6 +83,11 @@ export interface RotationRow extends Urgent {
   tally: Tally | null;
   /** Its value was handed in by a person: nothing is minted. */
   byHand: boolean;
+  /**
+   * Set when it makes an earlier version current again and mints nothing: when that version's grace would have ended, for its way back
+   * should this not succeed.
+   */
+  rollbackGraceEndsAt: number | null;
   /** Markers of a rotation that it took over from, looked for once more at its own end. */
   sought: string[] | null;
   /** The revision of the key's connection that it keeps to. */
@@ -102,6 +107,7 @@ export const NEW_ROTATION = {
   oldEndsAt: null,
   seen: null,
   byHand: false,
+  rollbackGraceEndsAt: null,
   sought: null,
   urgent: false,
 } satisfies Partial<RotationRow>;
@@ -135,6 +141,7 @@ export class RotationTable extends WorkTable<RotationRow> {
       ending: "json",
       tally: "json",
       byHand: "boolean",
+      rollbackGraceEndsAt: "plain",
       sought: "json",
       connectionRevision: "plain",
       urgent: "boolean",

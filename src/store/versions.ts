@@ -32,6 +32,8 @@ export interface VersionRow extends Urgent {
   /** When the service made it: the start of its age. */
   issuedAt: number;
   promotedAt: number | null;
+  /** When its grace began: what `maxGrace` counts from. */
+  retiredAt: number | null;
   graceEndsAt: number | null;
   endReason: EndReason | null;
   /** When the service took the revocation. */
@@ -53,6 +55,7 @@ export interface VersionRow extends Urgent {
 export const NEW_VERSION = {
   ...UNCLAIMED,
   promotedAt: null,
+  retiredAt: null,
   graceEndsAt: null,
   endReason: null,
   serviceRevokedAt: null,
@@ -84,6 +87,7 @@ export class VersionTable extends WorkTable<VersionRow> {
       hint: "plain",
       issuedAt: "plain",
       promotedAt: "plain",
+      retiredAt: "plain",
       graceEndsAt: "plain",
       endReason: "plain",
       serviceRevokedAt: "plain",

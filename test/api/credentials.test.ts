@@ -14,7 +14,7 @@ import {
   settle,
   snapshot,
 } from "./fixtures.ts";
-import { ROUTES, titleOf } from "./routes.ts";
+import { fill, ROUTES, titleOf } from "./routes.ts";
 
 afterEach(() => {
   vi.useRealTimers();
@@ -160,7 +160,7 @@ describe.each(BAD)("$is", ({ code, atKeyrings, header }) => {
     const before = await snapshot(ring);
     for (const route of ROUTES) {
       const { method, path, body, scopes } = route;
-      const answer = await request(null, method, path.replace("{rotation}", ring.rotation), {
+      const answer = await request(null, method, fill(path, ring), {
         body,
         ...(authorization !== undefined && { headers: { authorization } }),
       });

@@ -5,6 +5,7 @@ import { expect, vi } from "vitest";
 import type { FailureCode, FieldError } from "../../src/errors/catalogue.ts";
 import type { Scope } from "../../src/keyring/scopes.ts";
 import { LANES } from "../../src/store/due.ts";
+import { NEW_ROTATION, type RotationRow } from "../../src/store/rotations.ts";
 import { durableObjectSql } from "../../src/store/sql.ts";
 import { Store } from "../../src/store/store.ts";
 import { type Answer, makeKeyring, request, type TestKeyring } from "../support/api.ts";
@@ -13,6 +14,8 @@ import { noteCron } from "../support/registry.ts";
 
 // Each test is many requests, and a machine may be busy.
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
+
+const HOUR_MS = 3_600_000;
 
 export interface Made {
   id: string;
@@ -52,6 +55,8 @@ export interface Furnished extends TestKeyring {
   /** Id of the key `billing`, which was rotated once and goes to the destination `store`. */
   key: string;
   rotation: string;
+  /** Id of the delivery of its second version. */
+  delivery: string;
   /** Id of the destination `store`. */
   destination: string;
 }
@@ -66,12 +71,15 @@ export async function furnish(): Promise<Furnished> {
   await ring.call("POST", "/v1/destinations", { body: { name: "spare", type: "kv" } });
   const { id: key } = await makeKey(ring, "billing", { destinations: [{ id: "store" }] });
   await settle(ring);
-  const rotated = await ring.call<{ rotation: { id: string } }>("POST", "/v1/keys/billing/rotate?wait=10s", {
-    body: {},
-  });
+  const rotated = await ring.call<{ rotation: { id: string; deliveries: { id: string }[] } }>(
+    "POST",
+    "/v1/keys/billing/rotate?wait=10s",
+    { body: {} },
+  );
   expect(rotated.status).toBe(200);
   await settle(ring);
-  return { ...ring, key, rotation: rotated.body.rotation.id, destination: store.body.id };
+  const { id: rotation, deliveries } = rotated.body.rotation;
+  return { ...ring, key, rotation, delivery: deliveries[0]?.id ?? "", destination: store.body.id };
 }
 
 export interface ProblemBody {
@@ -132,6 +140,55 @@ export async function makeLostKey(ring: TestKeyring, name: string, more: object 
     store.keys.update(key, { state: "lost", dueAt: null });
   });
   return made;
+}
+
+/** Looks at a keyring's tables, or changes them, in its own object. */
+export function onStore<T>(ring: Pick<TestKeyring, "code">, look: (store: Store) => T): Promise<T> {
+  return runInDurableObject(objectOf(ring), (_, { storage }) => look(new Store(durableObjectSql(storage))));
+}
+
+/** A live rotation of a key of its own, as a service outside may leave one. Nothing wakes it for an hour. */
+export async function makeStuckRotation(
+  ring: TestKeyring,
+  patch: Pick<RotationRow, "state" | "step"> & Partial<RotationRow>,
+): Promise<{ live: string }> {
+  const made = await makeKey(ring, "stuck", { destinations: [{ id: "spare", as: "stuck" }] });
+  await settle(ring);
+  const live = `rot_${made.id.slice(4)}`;
+  const now = Date.now();
+  await onStore(ring, (store) =>
+    store.rotations.insert({
+      ...NEW_ROTATION,
+      id: live,
+      keyId: made.id,
+      trigger: "manual",
+      reason: null,
+      requestedBy: "root",
+      grace: null,
+      live: true,
+      fromVersion: 1,
+      attempt: 1,
+      problem: "a test",
+      startedAt: now,
+      deadlineAt: now + 6 * HOUR_MS,
+      ending: null,
+      tally: null,
+      connectionRevision: null,
+      dueAt: now + HOUR_MS,
+      ...patch,
+    }),
+  );
+  return { live };
+}
+
+/** Has the first version of `billing` wait for its next try to be revoked, in an hour. */
+export async function makeStuckRevocation(ring: TestKeyring): Promise<void> {
+  await onStore(ring, (store) => {
+    const key = store.keys.byName("billing");
+    const version = key && store.versions.byNumber(key.id, 1);
+    if (!version) throw new Error("no version");
+    store.versions.update(version, { stage: "revoking", attempt: 7, dueAt: Date.now() + HOUR_MS });
+  });
 }
 
 type Row = Record<string, SqlStorageValue>;

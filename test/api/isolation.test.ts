@@ -30,6 +30,7 @@ beforeAll(async () => {
 
 function theirId(pattern: string): string {
   if (pattern.includes("/keys/")) return theirs.key;
+  if (pattern.includes("/deliveries/")) return theirs.delivery;
   return pattern.includes("/rotations/") ? theirs.rotation : theirs.destination;
 }
 
@@ -45,7 +46,7 @@ describe.each(withId)("$method $path", ({ method, pattern, path, body }) => {
   const query = path.includes("?") ? path.slice(path.indexOf("?")) : "";
 
   it.each(IDS)("finds nothing under an id %s, and nothing changes on either side", async (_, of) => {
-    const target = pattern.replace(/\{\w+\}/, of(pattern)) + query;
+    const target = pattern.replace("{n}", "1").replace(/\{\w+\}/, of(pattern)) + query;
     const before = [await snapshot(mine), await snapshot(theirs)];
     expectProblem(await call(method, target, { body }), 404, "not-found");
     expectProblem(await mine.call(method, target, { body }), 404, "not-found");

@@ -4,7 +4,7 @@ import { SCOPES } from "../../src/keyring/scopes.ts";
 import { request } from "../support/api.ts";
 import { findMisfits, type Schema } from "./conform.ts";
 import { furnish, makeAccessKey } from "./fixtures.ts";
-import { ROUTES } from "./routes.ts";
+import { fill, ROUTES } from "./routes.ts";
 
 interface Operation {
   summary?: string;
@@ -92,8 +92,8 @@ describe.each(ROUTES)("$method $path in the document", (route) => {
 
   it("fits what is answered", async () => {
     const ring = await furnish();
-    await prepare?.(ring);
-    const answer = await ring.call(method, path.replace("{rotation}", ring.rotation), {
+    const made = await prepare?.(ring);
+    const answer = await ring.call(method, fill(path, ring, made), {
       body,
       ...(rawBody && { rawBody: await rawBody(ring), headers: { "content-type": LINES } }),
     });

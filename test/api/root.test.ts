@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { makeKeyring, ROOT, request } from "../support/api.ts";
 import { expectProblem, furnish, readTables } from "./fixtures.ts";
-import { ROUTES } from "./routes.ts";
+import { fill, ROUTES } from "./routes.ts";
 
 const SECOND_ROOT = "second-root-token-for-tests";
 
@@ -70,8 +70,8 @@ describe("a root token", () => {
     "leaves an event for $method $path",
     async ({ method, pattern, path, body, status, prepare }) => {
       const ring = await furnish();
-      await prepare?.(ring);
-      const target = path.replace("{rotation}", ring.rotation);
+      const made = await prepare?.(ring);
+      const target = fill(path, ring, made);
       const route = `${method} ${pattern}`;
       const before = await countUses(ring, route);
       expect((await ring.call(method, target, { body })).status).toBe(status);

@@ -2,7 +2,7 @@
 import type { Scope } from "../../src/keyring/scopes.ts";
 import { ROOT, request, type TestKeyring } from "../support/api.ts";
 import { exportFile, PASSPHRASE, PUBLIC_KEY, wipe } from "../support/transfer.ts";
-import { makeLostKey } from "./fixtures.ts";
+import { makeLostKey, makeStuckRevocation, makeStuckRotation } from "./fixtures.ts";
 
 export interface Route {
   method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -17,8 +17,14 @@ export interface Route {
   body?: Record<string, unknown>;
   /** Lines of a body that is no JSON text. */
   rawBody?: (ring: TestKeyring) => Promise<string>;
-  /** What a furnished keyring has to get first. */
+  /** What a furnished keyring has to get first. Answers what it made, for the path: `{name}` there is replaced. */
   prepare?: (ring: TestKeyring) => Promise<unknown>;
+}
+
+/** A path with the ids of what is there in place of their names. */
+export function fill(path: string, ...values: unknown[]): string {
+  const known: Record<string, unknown> = Object.assign({}, ...values);
+  return path.replace(/\{(\w+)\}/g, (whole, name: string) => String(known[name] ?? whole));
 }
 
 export const ROUTES: readonly Route[] = [
@@ -159,6 +165,55 @@ export const ROUTES: readonly Route[] = [
     path: "/v1/rotations/{rotation}",
     scopes: ["keys:read"],
     status: 200,
+  },
+  ...(["cancel", "retry"] as const).map(
+    (what): Route => ({
+      method: "POST",
+      pattern: `/v1/rotations/{id}/${what}`,
+      path: `/v1/rotations/{live}/${what}`,
+      scopes: ["keys:rotate"],
+      status: 200,
+      prepare: (ring) => makeStuckRotation(ring, { state: "blocked", step: "preflight" }),
+    }),
+  ),
+  {
+    method: "POST",
+    pattern: "/v1/rotations/{id}/abandon",
+    path: "/v1/rotations/{live}/abandon",
+    scopes: ["keys:rotate"],
+    status: 200,
+    prepare: (ring) => makeStuckRotation(ring, { state: "needs-human", step: "settle" }),
+  },
+  {
+    method: "POST",
+    pattern: "/v1/keys/{key}/versions/{n}/extend",
+    path: "/v1/keys/billing/versions/1/extend",
+    scopes: ["keys:rotate"],
+    status: 200,
+    body: { grace: "48h" },
+  },
+  {
+    method: "POST",
+    pattern: "/v1/keys/{key}/versions/{n}/finish",
+    path: "/v1/keys/billing/versions/1/finish",
+    scopes: ["keys:rotate"],
+    status: 200,
+  },
+  {
+    method: "POST",
+    pattern: "/v1/keys/{key}/versions/{n}/abandon",
+    path: "/v1/keys/billing/versions/1/abandon",
+    scopes: ["keys:rotate"],
+    status: 200,
+    prepare: (ring) => makeStuckRevocation(ring),
+  },
+  {
+    method: "POST",
+    pattern: "/v1/keys/{key}/rollback",
+    path: "/v1/keys/billing/rollback?wait=10s",
+    scopes: ["keys:rotate"],
+    status: 200,
+    body: { reason: "a test" },
   },
   { method: "GET", pattern: "/v1/deliveries", path: "/v1/deliveries", scopes: ["keys:read"], status: 200 },
   {

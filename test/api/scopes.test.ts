@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { SCOPES } from "../../src/keyring/scopes.ts";
 import { ROOT, request } from "../support/api.ts";
 import { expectProblem, furnish, makeAccessKey, snapshot } from "./fixtures.ts";
-import { ROUTES, titleOf } from "./routes.ts";
+import { fill, ROUTES, titleOf } from "./routes.ts";
 
 const ofKeyring = ROUTES.flatMap((route) =>
   route.scopes === "root" ? [] : [{ ...route, scopes: route.scopes }],
@@ -13,9 +13,9 @@ describe.each(ofKeyring)("$method $path", (route) => {
 
   it(`works with ${scopes.join(" and ")} and nothing else`, async () => {
     const ring = await furnish();
-    await prepare?.(ring);
+    const made = await prepare?.(ring);
     const { call } = await makeAccessKey(ring, scopes);
-    const answer = await call(method, path.replace("{rotation}", ring.rotation), { body });
+    const answer = await call(method, fill(path, ring, made), { body });
     expect(answer.status).toBe(status);
   });
 
@@ -24,7 +24,7 @@ describe.each(ofKeyring)("$method $path", (route) => {
     const rest = SCOPES.filter((scope) => scope !== missing);
     const { call } = await makeAccessKey(ring, rest);
     const before = await snapshot(ring);
-    const answer = await call(method, path.replace("{rotation}", ring.rotation), { body });
+    const answer = await call(method, fill(path, ring), { body });
     expect(expectProblem(answer, 403, "scope-missing").scope).toBe(missing);
     expect(await snapshot(ring)).toEqual(before);
   });

@@ -255,12 +255,17 @@ export function badCursor(): Failure {
 /** Revokes what is alive, old values first, so that the live rotation sees no way back and stops. */
 function endEveryVersion(context: EngineContext, key: KeyRow, reason: "revoked" | "deleted"): void {
   const { store } = context;
-  for (const version of store.versions.alive(key.id)) {
-    if (version.stage === "current" || version.stage === "previous") killVersion(context, version, reason);
-  }
+  const endOld = () => {
+    for (const version of store.versions.alive(key.id)) {
+      if (version.stage === "current" || version.stage === "previous") killVersion(context, version, reason);
+    }
+  };
+  endOld();
   const rotation = store.rotations.live(key.id);
   if (rotation)
     advanceRotation(context, rotation, { outcome: { kind: "stopped", problem: `the key was ${reason}` } });
+  // A rollback that stops gives its version back to its grace.
+  endOld();
   for (const delivery of store.deliveries.unsettled(key.id)) {
     supersede(context, delivery);
   }

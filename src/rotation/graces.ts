@@ -1,0 +1,53 @@
+/**
+ * The deadline of a version in grace, as people may move it: never once it has passed, never past the policy's `maxGrace` or the key's
+ * own end. Inside the caller's transaction; no calls.
+ */
+import { parseDuration } from "../duration.ts";
+import type { KeyRow } from "../store/keys.ts";
+import type { VersionRow } from "../store/versions.ts";
+import type { EngineContext } from "./context.ts";
+import { slowestPropagationMs, supersede } from "./sends.ts";
+
+/** Whether a version is in its grace, which has not passed. */
+export function isInGrace({ stage, graceEndsAt }: VersionRow, now: number): boolean {
+  return stage === "previous" && graceEndsAt !== null && now < graceEndsAt;
+}
+
+/** The latest that a version's grace may end by a person's wish. Milliseconds since the epoch; Infinity without a limit. */
+export function latestGraceEnd(
+  { policy, expiresAt }: Pick<KeyRow, "policy" | "expiresAt">,
+  { retiredAt, promotedAt, issuedAt }: VersionRow,
+): number {
+  const longest = policy.maxGrace === undefined ? Infinity : parseDuration(policy.maxGrace);
+  return Math.min((retiredAt ?? promotedAt ?? issuedAt) + longest, expiresAt ?? Infinity);
+}
+
+/** Takes a version out of its grace for a rollback: like a new one it has no deadline until that is over. */
+export function holdForRollback({ store }: EngineContext, version: VersionRow): void {
+  store.versions.update(version, {
+    stage: "pending",
+    endReason: null,
+    graceEndsAt: null,
+    dueAt: null,
+    leaseUntil: null,
+    claim: version.claim + 1,
+  });
+}
+
+/**
+ * The rollback came to nothing: back into the grace, which ends when it would have, but not before every reader of a place that held
+ * this version must see the one that is current.
+ */
+export function returnToGrace(context: EngineContext, version: VersionRow, graceEndsAt: number): void {
+  const { store } = context;
+  for (const delivery of store.deliveries.ofVersion(version.keyId, version.number)) {
+    if (delivery.state === "pending" || delivery.state === "failing") supersede(context, delivery);
+  }
+  const endsAt = Math.max(graceEndsAt, context.now() + slowestPropagationMs(context, version.keyId));
+  store.versions.update(version, {
+    stage: "previous",
+    endReason: "rotated",
+    graceEndsAt: endsAt,
+    dueAt: endsAt,
+  });
+}
