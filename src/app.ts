@@ -4,6 +4,8 @@ import type { HonoRequest } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { readCredential } from "./api/auth.ts";
+import { addClaims } from "./api/claims.ts";
+import { addDeliveries } from "./api/deliveries.ts";
 import { addDestinations } from "./api/destinations.ts";
 import { addEvents } from "./api/events.ts";
 import { addKeyrings } from "./api/keyrings.ts";
@@ -64,6 +66,8 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
   addKeys(app);
   addRotations(app);
   addVersions(app);
+  addDeliveries(app);
+  addClaims(app);
   addDestinations(app);
   addPolicies(app);
   addSettings(app);

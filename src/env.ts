@@ -18,6 +18,8 @@ export interface Config {
   roots: { length: number; digest: Uint8Array }[];
   privateAllowlist: string | undefined;
   logEvents: LogMode;
+  /** Origin at which this deployment is reached, for addresses in messages. */
+  publicUrl: string | undefined;
 }
 
 const MIN_ROOT_TOKEN_LENGTH = 24;
@@ -50,6 +52,13 @@ const variables = z.object({
   LOG_EVENTS: z
     .enum(LOG_MODES, { error: `LOG_EVENTS must be one of ${LOG_MODES.join(", ")}` })
     .default("all"),
+  PUBLIC_URL: z
+    .url({
+      protocol: /^https?$/,
+      error: "PUBLIC_URL must be the address of this deployment, such as https://rekey.acme.dev",
+    })
+    .transform((url) => new URL(url).origin)
+    .optional(),
 });
 
 const parsed = new WeakMap<object, Result<Config, string[]>>();
@@ -68,6 +77,7 @@ export function readConfig(env: Env): Result<Config, string[]> {
         roots: data.ROOT_TOKEN.map((token) => ({ length: token.length, digest: sha256(token) })),
         privateAllowlist: data.PRIVATE_ALLOWLIST,
         logEvents: data.LOG_EVENTS,
+        publicUrl: data.PUBLIC_URL,
       })
     : err(error.issues.map((issue) => issue.message));
   parsed.set(env, result);

@@ -75,7 +75,8 @@ export async function onKeyring<T>(
 ): Promise<T> {
   const credential = readCredential(c);
   const identity = await locate(c, credential);
-  const call = { credential, route: routeOf(c), ...(await readIdempotency(c)) };
+  const { origin } = new URL(c.req.url);
+  const call = { credential, route: routeOf(c), origin, ...(await readIdempotency(c)) };
   const stub = keyringOf(c.env, identity.code);
   const result = await work(stub, call);
   if (result.ok || result.error.code !== "keyring-unknown") return unwrap(result);

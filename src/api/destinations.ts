@@ -23,7 +23,8 @@ const configSchema = z
   .record(z.string(), z.unknown())
   .refine((config) => isShallow(config, MAX_CONFIG_DEPTH), { message: "is nested too deeply" })
   .openapi({
-    description: "`kv`: `{ propagation? }`. `webhook`: `{ url, secretMode: plain | none, propagation? }`.",
+    description:
+      "`kv`: `{ propagation? }`. `webhook`: `{ url, secretMode: plain | claim | none, propagation? }`.",
   });
 
 const destinationSchema = z
@@ -50,6 +51,10 @@ const createdSchema = destinationSchema
       .string()
       .optional()
       .openapi({ description: "Standard Webhooks secret, shown this once." }),
+    claimToken: z
+      .string()
+      .optional()
+      .openapi({ description: "By which the receiver claims values, shown this once." }),
   })
   .openapi("CreatedDestination");
 
@@ -147,10 +152,10 @@ function isShallow(value: unknown, depth: number): boolean {
 export function addDestinations(app: OpenAPIHono<{ Bindings: Env }>): void {
   app.openapi(create, async (c) => {
     const input = c.req.valid("json");
-    const { destination, signingSecret } = await onKeyring(c, (keyring, call) =>
+    const { destination, ...secrets } = await onKeyring(c, (keyring, call) =>
       keyring.createDestination(call, input),
     );
-    return c.json({ ...destination, ...(signingSecret !== undefined && { signingSecret }) }, 201);
+    return c.json({ ...destination, ...secrets }, 201);
   });
 
   app.openapi(list, async (c) => {

@@ -37,9 +37,9 @@ const destinationLinkSchema = z.strictObject({
     .default(true)
     .openapi({ description: "A rotation waits until it holds the new value." }),
   mustAcknowledge: z
-    .literal(false)
+    .boolean()
     .default(false)
-    .openapi({ description: "Deliveries cannot be acknowledged yet." }),
+    .openapi({ description: "It holds a value only once its consumer said so; see /acknowledge." }),
   as: nameSchema.optional().openapi({ description: "The key's name there. Default: its name here." }),
 });
 
@@ -239,14 +239,21 @@ const rotateSchema = z
   .strictObject({
     grace: durationSchema.optional(),
     reason: z.string().max(500).optional(),
-    reveal: z.enum(["none", "inline"]).default("none"),
+    reveal: z.enum(["none", "claim", "inline"]).default("none").openapi({
+      description:
+        "`inline`: the answer shows the value. `claim`: it shows what opens it once, for POST /v1/claims.",
+    }),
     dryRun: z.boolean().default(false).openapi({
       description: "Only say what it would do: answers 200 with a plan, and nothing is changed.",
     }),
   })
   .openapi("Rotate");
 
-const rotateAnswerSchema = z.object({ rotation: rotationSchema, secret: secretSchema.optional() });
+const rotateAnswerSchema = z.object({
+  rotation: rotationSchema,
+  secret: secretSchema.optional(),
+  claim: z.object({ token: z.string(), url: z.string(), expiresAt: timeOutSchema }).optional(),
+});
 
 const rotate = createRoute({
   method: "post",

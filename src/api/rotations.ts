@@ -13,7 +13,7 @@ import {
   timeOutSchema,
 } from "./schemas.ts";
 
-const deliverySchema = z
+export const deliverySchema = z
   .object({
     id: z.string(),
     key: z.string(),
@@ -24,12 +24,13 @@ const deliverySchema = z
     as: z.string(),
     required: z.boolean(),
     mustAcknowledge: z.boolean(),
-    state: z.enum(["pending", "delivered", "failing", "superseded"]),
+    state: z.enum(["pending", "delivered", "acknowledged", "failing", "superseded"]),
     attempts: z.int().openapi({ description: "Failed attempts so far." }),
     lastCall: callSchema.nullable(),
     nextTryAt: optionalTimeOutSchema,
     createdAt: timeOutSchema,
     deliveredAt: optionalTimeOutSchema,
+    acknowledgedAt: optionalTimeOutSchema,
   })
   .openapi("Delivery");
 

@@ -21,7 +21,7 @@ const extend = createRoute({
   request: {
     params: versionParam,
     headers: idempotencyHeader,
-    body: jsonBody(z.strictObject({ grace: periodSchema.openapi({ example: "48h" }) }).openapi("Extend")),
+    body: jsonBody(z.strictObject({ grace: periodSchema }).openapi("Extend")),
   },
   responses: { 200: answer("The key", keySchema), ...problems },
 });

@@ -14,3 +14,8 @@ export function deriveFingerprintKey(dataKey: Uint8Array): Uint8Array {
 export function fingerprintOf(fingerprintKey: Uint8Array, secret: string): Uint8Array {
   return createHmac("sha256", fingerprintKey).update(secret, "utf8").digest();
 }
+
+/** A key for one purpose, derived like the fingerprint key: 32 bytes. */
+export function deriveKey(dataKey: Uint8Array, purpose: string): Uint8Array {
+  return new Uint8Array(hkdfSync("sha256", dataKey, new Uint8Array(0), `rekey ${purpose} v1`, 32));
+}

@@ -1,5 +1,5 @@
 /** What a keyring seals with: its data key, opened once per instance, never stored unwrapped. */
-import { deriveFingerprintKey, fingerprintOf } from "./fingerprint.ts";
+import { deriveFingerprintKey, deriveKey, fingerprintOf } from "./fingerprint.ts";
 import type { Random } from "./random.ts";
 import { open, type SealedPlace, seal } from "./seal.ts";
 
@@ -36,5 +36,10 @@ export class Vault {
   /** HMAC-SHA-256 of a secret: 32 bytes. */
   fingerprint(secret: string): Uint8Array {
     return fingerprintOf(this.#fingerprintKey, secret);
+  }
+
+  /** HMAC-SHA-256 of a text under a key of its own for that purpose: 32 bytes that only this keyring can make. */
+  sign(purpose: "acknowledge", text: string): Uint8Array {
+    return fingerprintOf(deriveKey(this.#dataKey, purpose), text);
   }
 }

@@ -36,6 +36,10 @@ export interface DeliveryMessage {
   version: number;
   revision: number;
   fields: Fields;
+  /** What opens the value to this destination, for types and configs that `claims`. */
+  claim?: { claim: string; url: string | undefined };
+  /** By which its consumer says that it has switched. */
+  acknowledgeToken: string;
   /** When the delivery was made, milliseconds since the epoch. */
   createdAt: number;
 }
@@ -48,6 +52,8 @@ export interface Destination {
   readonly config: z.ZodType<Record<string, unknown>>;
   /** Gets a signing secret of its own. */
   readonly signs: boolean;
+  /** Whether a message carries a claim instead of the value. */
+  claims?(config: unknown): boolean;
   /** Waits after the first, second… failed attempt, when the protocol has its own; else the common backoff table. */
   readonly retryAfterMs?: readonly number[];
   /** How long until every reader there sees a new value. */

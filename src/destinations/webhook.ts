@@ -31,8 +31,8 @@ const GONE = 410;
 
 const configSchema = z.strictObject({
   url: z.string(),
-  /** What a message may carry: `plain` the value itself, `none` only the notice. */
-  secretMode: z.enum(["plain", "none"]),
+  /** What a message may carry: `plain` the value itself, `claim` what opens it to the receiver, once, `none` only the notice. */
+  secretMode: z.enum(["plain", "claim", "none"]),
   propagation: durationSchema.optional(),
 });
 
@@ -45,6 +45,8 @@ export const webhook: Destination = {
   propagationMs: (config) => parseDuration(configSchema.parse(config).propagation ?? "0"),
   targetOf: ({ destinationId, keyId }) => `webhook:${destinationId}/${keyId}`,
   problemOf: (config, outbound) => outbound.problemOf(configSchema.parse(config).url),
+
+  claims: (config) => configSchema.parse(config).secretMode === "claim",
 
   probe(context) {
     return post(context, context.newId(), "ping", context.now, { destinationId: context.destinationId });
@@ -59,6 +61,8 @@ export const webhook: Destination = {
       version: message.version,
       revision: message.revision,
       ...(secretMode === "plain" && { fields: message.fields }),
+      ...(secretMode === "claim" && { claim: message.claim?.claim, claimUrl: message.claim?.url }),
+      acknowledgeToken: message.acknowledgeToken,
     });
   },
 };

@@ -283,6 +283,27 @@ export const CATALOGUE = {
     title: "Only a hash of that version is kept, so it cannot be delivered",
     remedy: "Rotate the key instead: the new value is delivered.",
   },
+  "claim-unknown": {
+    status: 404,
+    title: "No such claim is open to you",
+    remedy:
+      "A claim is good for ten minutes, once, for the destination or access key that it was made for. Replay its delivery, or repeat the rotation with its Idempotency-Key, for a new one.",
+  },
+  "delivery-superseded": {
+    status: 409,
+    title: "The delivery was superseded",
+    remedy: "Acknowledge the delivery with the highest revision.",
+  },
+  "not-delivered": {
+    status: 409,
+    title: "The delivery was not sent yet",
+    remedy: "Wait until it was.",
+  },
+  "delivery-outdated": {
+    status: 409,
+    title: "The destination should hold something else by now",
+    remedy: "Replay the newest delivery to that destination; see GET /v1/deliveries.",
+  },
   "body-too-large": {
     status: 413,
     title: "The body is too large",

@@ -36,6 +36,9 @@ export const EVENT_TYPES = [
   "keyring.exported",
   "keyring.imported",
   "keyring.released",
+  "delivery.acknowledged",
+  "delivery.replayed",
+  "key.value.claimed",
   "key.rolled-back",
   "key.grace.extended",
   "key.grace.finished",
@@ -48,7 +51,7 @@ export type EventType = (typeof EVENT_TYPES)[number];
 
 export interface NewEvent {
   type: EventType;
-  /** Id of the access key that acted, `root`, `cron` or `rekey`. */
+  /** Id of the access key or destination that acted, `root`, `cron` or `rekey`. */
   actor: string;
   keyId?: string | undefined;
   data?: Record<string, string | number | boolean | null>;

@@ -33,8 +33,13 @@ export interface Call {
   credential: Credential;
   /** Method and path pattern, for the event that every use of a root token is. */
   route: string;
+  /** Where the caller reached this deployment. */
+  origin?: string;
   idempotency?: Repeatable | undefined;
 }
+
+/** What lets a caller in: a scope of an access key, or a look at the credential of a route's own. */
+export type Gate = Scope | ((context: EngineContext, credential: Credential) => Result<Caller, Failure>);
 
 export type Answer<T> = Result<T, Failure>;
 
@@ -144,7 +149,7 @@ export class Host {
    */
   write<T>(
     call: Call,
-    scope: Scope,
+    gate: Gate,
     body: (open: Open, caller: Caller) => Answer<T>,
     keep?: (made: T) => { resource: string; secret?: string },
     replay?: (open: Open, earlier: Earlier, caller: Caller) => Answer<T>,
@@ -154,7 +159,10 @@ export class Host {
     const { context, engine } = open.value;
     const refusal = this.refusal();
     if (refusal) return refusal;
-    const caller = authenticate(context, call.credential, scope);
+    const caller =
+      typeof gate === "function"
+        ? gate(context, call.credential)
+        : authenticate(context, call.credential, gate);
     if (!caller.ok) return caller;
     this.#noteCaller(open.value, caller.value, call);
     const { idempotency } = call;

@@ -7,14 +7,17 @@ import type { Sealing } from "../crypto/file-key.ts";
 import { type ChainReport, verifyChain } from "../events/chain.ts";
 import { guessPublicId } from "../issuer/token.ts";
 import { err, ok } from "../result.ts";
+import type { EngineContext } from "../rotation/context.ts";
 import type { Outage } from "../rotation/policy.ts";
 import { probeDestination } from "../rotation/probe.ts";
+import { type ClaimedValue, redeemClaim } from "../rotation/value-claims.ts";
 import type { KeyFilter, Policy } from "../store/keys.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import type { Caller } from "./caller.ts";
 import { type Answer, type Call, Host, type Reconciled, type Visited } from "./host.ts";
 import { type Earlier, rememberSecret } from "./idempotency.ts";
 import { type CreatedKey, type CreateKeyInput, createKey } from "./operations/create-key.ts";
+import * as deliveries from "./operations/deliveries.ts";
 import * as destinations from "./operations/destinations.ts";
 import * as events from "./operations/events.ts";
 import * as interventions from "./operations/interventions.ts";
@@ -110,7 +113,7 @@ export class Keyring extends DurableObject<Env> {
     input: rotations.RotateInput,
     waitMs: number,
   ): Promise<Answer<rotations.RotateAnswer>> {
-    const reveal = input.reveal === "inline";
+    const reveal = input.reveal !== "none";
     let shows = reveal;
     let repeated: Earlier | undefined;
     const begun = this.#host.write<{ id: string; caller: Caller }>(
@@ -137,6 +140,16 @@ export class Keyring extends DurableObject<Env> {
     if (!open.ok) return open;
     const { context, engine } = open.value;
     const { id, caller } = begun.value;
+    if (input.reveal === "claim") {
+      const claimant = {
+        claimant: caller.id,
+        isRepeated: repeated !== undefined,
+        origin: originOf(context, call),
+      };
+      const claimed = await rotations.awaitClaim(context, engine, { id, waits: shows, waitMs }, claimant);
+      this.#host.arm();
+      return ok(claimed);
+    }
     const answer = await rotations.awaitRotation(context, engine, id, shows, waitMs);
     if (repeated?.secret !== undefined) return ok({ ...answer, secret: repeated.secret });
     const { secret } = answer;
@@ -280,16 +293,15 @@ export class Keyring extends DurableObject<Env> {
     return this.#host.write(
       call,
       "settings:write",
-      ({ context }, caller) => destinations.createDestination(context, caller, input),
-      ({ destination, signingSecret }) => ({
+      ({ context }, caller) => destinations.createDestination(context, caller, input, call.origin),
+      ({ destination, ...secrets }) => ({
         resource: destination.id,
-        ...(signingSecret !== undefined && { secret: signingSecret }),
+        ...(Object.keys(secrets).length > 0 && { secret: JSON.stringify(secrets) }),
       }),
-      ({ context }, { resource, secret }) => {
+      ({ context }, { resource, secret = "{}" }) => {
         const row = destinations.getDestination(context, resource);
-        return row.ok
-          ? ok({ destination: row.value, ...(secret !== undefined && { signingSecret: secret }) })
-          : row;
+        const secrets = JSON.parse(secret) as Omit<destinations.CreatedDestination, "destination">;
+        return row.ok ? ok({ destination: row.value, ...secrets }) : row;
       },
     );
   }
@@ -312,7 +324,7 @@ export class Keyring extends DurableObject<Env> {
     input: destinations.PatchDestinationInput,
   ): Answer<DestinationView> {
     return this.#host.write(call, "settings:write", ({ context }, caller) =>
-      destinations.patchDestination(context, caller, idOrName, input),
+      destinations.patchDestination(context, caller, idOrName, input, call.origin),
     );
   }
 
@@ -420,6 +432,45 @@ export class Keyring extends DurableObject<Env> {
     );
   }
 
+  /** The token in the delivery's message lets in just as well as a scope. */
+  acknowledgeDelivery(call: Call, id: string): Answer<DeliveryView> {
+    return this.#host.write(
+      call,
+      (context, credential) => deliveries.admitReceiver(context, credential, id),
+      ({ context }, caller) => deliveries.acknowledgeDelivery(context, caller, id),
+    );
+  }
+
+  replayDelivery(call: Call, id: string): Answer<DeliveryView> {
+    return this.#host.write(
+      call,
+      "keys:rotate",
+      ({ context }, caller) => deliveries.replayDelivery(context, caller, id),
+      (delivery) => ({ resource: delivery.id }),
+      ({ context }, { resource }) => deliveries.getDelivery(context, resource),
+    );
+  }
+
+  replayDeliveries(call: Call, input: deliveries.ReplayInput): Answer<deliveries.Replayed> {
+    return this.#host.write(
+      call,
+      "keys:rotate",
+      ({ context }, caller) => deliveries.replayDeliveries(context, caller, input),
+      ({ count, nextCursor }) => ({ resource: `${count} ${nextCursor ?? ""}` }),
+      (_, { resource }) => {
+        const [count, cursor = ""] = resource.split(" ");
+        return ok({ count: Number(count), nextCursor: cursor === "" ? null : cursor });
+      },
+    );
+  }
+
+  /** Opens a claim to whom it was made for: a destination by its claim token, or an access key that asked to reveal. */
+  claimValue(call: Call, claim: string): Answer<ClaimedValue> {
+    return this.#host.write(call, deliveries.admitClaimant, ({ context }, caller) =>
+      redeemClaim(context, caller.id, claim),
+    );
+  }
+
   listEvents(call: Call, query: events.EventQuery, page: PageRequest): Answer<Page<EventView>> {
     return this.#host.read(call, "events:read", ({ context }) => events.listEvents(context, query, page));
   }
@@ -509,4 +560,8 @@ export class Keyring extends DurableObject<Env> {
   override alarm(): void {
     this.#host.ring();
   }
+}
+
+function originOf({ publicUrl }: EngineContext, { origin }: Call): string {
+  return publicUrl ?? origin ?? "";
 }

@@ -49,6 +49,7 @@ export function openContext(
     records: createRecords(transport),
     witness: createWitness(env, identity.code),
     random: secureRandom,
+    publicUrl: config.value.publicUrl,
     providerOf,
     now,
   };

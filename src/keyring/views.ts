@@ -90,6 +90,7 @@ export interface DeliveryView {
   nextTryAt: string | null;
   createdAt: string;
   deliveredAt: string | null;
+  acknowledgedAt: string | null;
 }
 
 export interface RotationView {
@@ -231,6 +232,7 @@ export function viewDelivery(row: DeliveryRow): DeliveryView {
     nextTryAt: row.leaseUntil === null ? isoOf(row.dueAt) : null,
     createdAt: iso(row.createdAt),
     deliveredAt: isoOf(row.deliveredAt),
+    acknowledgedAt: isoOf(row.acknowledgedAt),
   };
 }
 

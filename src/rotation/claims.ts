@@ -14,6 +14,7 @@ import type { Claimable, WorkTable } from "../store/work-table.ts";
 import type { EngineContext } from "./context.ts";
 import { applyPolicy } from "./policies.ts";
 import { mayReceive } from "./steps/deliver.ts";
+import { sweepClaim } from "./value-claims.ts";
 
 /** Longer than any call may take, so that two workers never hold the same row. */
 const LEASE_MS = CALL_TIMEOUT_MS + 30_000;
@@ -200,6 +201,12 @@ function claimKind(
       for (const row of rows) applyPolicy(context, row);
       return { claims: [], seen: rows.length };
     }
+    case "claim": {
+      if (isFresh) return { claims: [], seen: 0 };
+      const rows = store.valueClaims.due(lane, now, room);
+      for (const row of rows) sweepClaim(context, row);
+      return { claims: [], seen: rows.length };
+    }
   }
 }
 
@@ -212,6 +219,7 @@ function repairQueue({ due, ...store }: Store, lane: Lane, now: number): void {
     idempotency: store.idempotency,
     policy: store.policies,
     edge: store.edgeRecords,
+    claim: store.valueClaims,
   };
   for (const { kind, id, at } of due.workDue(lane, now, MAX_IN_FLIGHT)) {
     const dueAt = owners[kind].get(id)?.dueAt ?? null;

@@ -40,6 +40,8 @@ export interface EngineContext {
   readonly records: Records;
   readonly witness: Witness;
   readonly random: Random;
+  /** Where this deployment is reached, when it was told. */
+  readonly publicUrl?: string | undefined;
   /** The provider of a stored key. */
   providerOf(name: string): Provider;
   /** Milliseconds since the epoch. */

@@ -161,7 +161,7 @@ function sendOld(context: EngineContext, rotation: RotationRow): void {
   const astray = placesAstray(context, rotation);
   const arrived = store.deliveries
     .ofVersion(old.keyId, old.number)
-    .filter((delivery) => delivery.state === "delivered");
+    .filter(({ state }) => state === "delivered" || state === "acknowledged");
   const holders = new Set(arrived.map((delivery) => delivery.destinationId));
   const links = store.destinations
     .linksOfKey(rotation.keyId)

@@ -16,6 +16,12 @@ import { type DeliverResult, mayStillLand } from "./steps/deliver.ts";
 
 /** Commits how an attempt to deliver ended. When it was the last one that a rotation waited for, that goes on in the same commit. */
 export function settleDelivery(context: EngineContext, delivery: DeliveryRow, sent: DeliverResult): void {
+  if (delivery.state === "acknowledged") {
+    // It was acknowledged before its call was answered, so the answer says nothing that is not known.
+    if (sent.kind === "sent") noteResult(context, sent.to, sent.result);
+    release(context, delivery, sent.kind === "sent" ? { lastCall: sent.result.report } : {});
+    return;
+  }
   if (sent.kind === "moot") {
     release(context, delivery, { state: "superseded", dueAt: null });
     return;

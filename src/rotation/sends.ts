@@ -91,7 +91,12 @@ export function allHeld(context: EngineContext, key: KeyRow, rotation: RotationR
   return store.deliveries
     .ofRevision(key.id, key.revision)
     .filter((delivery) => (astray ? astray.has(delivery.destinationId) : delivery.required))
-    .every((delivery) => delivery.state === "delivered" || delivery.state === "superseded");
+    .every((delivery) => isConfirmed(delivery) || delivery.state === "superseded");
+}
+
+/** Whether a place is known to hold what it was sent: it answered and, where that is asked for, said that it has switched. */
+function isConfirmed({ state, mustAcknowledge }: DeliveryRow): boolean {
+  return state === "acknowledged" || (state === "delivered" && !mustAcknowledge);
 }
 
 /** Ids of the destinations that may hold a value which a rotation made, and not the one that it began with. */
@@ -99,7 +104,7 @@ export function placesAstray({ store }: EngineContext, { id, keyId, fromVersion 
   const astray = new Set<string>();
   for (const row of store.deliveries.ofRotation(keyId, id)) {
     if (row.number !== fromVersion && row.attemptedAt !== null) astray.add(row.destinationId);
-    if (row.number === fromVersion && row.state === "delivered") astray.delete(row.destinationId);
+    if (row.number === fromVersion && isConfirmed(row)) astray.delete(row.destinationId);
   }
   return astray;
 }

@@ -4,7 +4,7 @@ import type { HeldSql } from "./held-sql.ts";
 import type { RowCache } from "./row-cache.ts";
 import { type CallReport, UNCLAIMED, type Urgent, WorkTable } from "./work-table.ts";
 
-export type DeliveryState = "pending" | "delivered" | "failing" | "superseded";
+export type DeliveryState = "pending" | "delivered" | "acknowledged" | "failing" | "superseded";
 
 export interface DeliveryRow extends Urgent {
   id: string;
@@ -26,6 +26,8 @@ export interface DeliveryRow extends Urgent {
   /** Until when an attempt that was never answered may still land. */
   landsUntil: number | null;
   deliveredAt: number | null;
+  /** When the consumer said that it has switched. */
+  acknowledgedAt: number | null;
   lastCall: CallReport | null;
   createdAt: number;
 }
@@ -38,6 +40,7 @@ export const NEW_DELIVERY = {
   attemptedAt: null,
   landsUntil: null,
   deliveredAt: null,
+  acknowledgedAt: null,
   lastCall: null,
 } satisfies Partial<DeliveryRow>;
 
@@ -65,6 +68,7 @@ export class DeliveryTable extends WorkTable<DeliveryRow> {
       attemptedAt: "plain",
       landsUntil: "plain",
       deliveredAt: "plain",
+      acknowledgedAt: "plain",
       lastCall: "json",
       urgent: "boolean",
       createdAt: "plain",
@@ -157,6 +161,24 @@ export class DeliveryTable extends WorkTable<DeliveryRow> {
     const rest = `WHERE keyId = ? AND (state IN ('pending', 'failing')
       OR dueAt IS NOT NULL OR leaseUntil IS NOT NULL OR landsUntil IS NOT NULL)`;
     return this.selectBy(restlessName(keyId), isRestless, rest, keyId);
+  }
+
+  /** The newest delivery of a key to one destination: what it should hold. */
+  latestAt(keyId: string, destinationId: string): DeliveryRow | undefined {
+    return this.select(
+      "WHERE keyId = ? AND destinationId = ? ORDER BY revision DESC, id DESC LIMIT 1",
+      keyId,
+      destinationId,
+    )[0];
+  }
+
+  /** Deliveries in order of id whose last try was at a time or later, or which were made then. `after` is an id, or empty. */
+  triedSince(since: number, destinationId: string | undefined, after: string, limit: number): DeliveryRow[] {
+    const tried = "COALESCE(json_extract(lastCall, '$.at'), attemptedAt, createdAt) >= ?";
+    const where = `WHERE id > ? AND state <> 'superseded' AND ${tried}`;
+    return destinationId === undefined
+      ? this.select(`${where} ORDER BY id LIMIT ?`, after, since, limit)
+      : this.select(`${where} AND destinationId = ? ORDER BY id LIMIT ?`, after, since, destinationId, limit);
   }
 
   /** A page, newest first. `before` is an id, or empty for the first page. */

@@ -14,6 +14,8 @@ export interface DestinationRow {
   config: Record<string, unknown>;
   /** The signing secret, sealed, for types that sign. */
   sealed: Uint8Array | null;
+  /** SHA-256 of the token by which it claims values, for those that do. */
+  claimDigest: Uint8Array | null;
   state: DestinationState;
   revision: number;
   /** When it last answered as it should. */
@@ -45,6 +47,7 @@ export class DestinationTable extends Table<DestinationRow> {
       type: "plain",
       config: "json",
       sealed: "blob",
+      claimDigest: "blob",
       state: "plain",
       revision: "plain",
       provenAt: "plain",
@@ -59,6 +62,11 @@ export class DestinationTable extends Table<DestinationRow> {
   /** A destination by id or name. */
   find(idOrName: string): DestinationRow | undefined {
     return this.get(idOrName) ?? this.select("WHERE name = ?", idOrName)[0];
+  }
+
+  /** The destination with this claim token's SHA-256. */
+  byClaimDigest(digest: Uint8Array): DestinationRow | undefined {
+    return this.select("WHERE claimDigest = ?", digest)[0];
   }
 
   /** A page in order of id. */

@@ -5,7 +5,7 @@
  */
 import type { HeldSql, Holder } from "./held-sql.ts";
 
-export type WorkKind = "rotation" | "version" | "delivery" | "idempotency" | "policy" | "edge";
+export type WorkKind = "rotation" | "version" | "delivery" | "idempotency" | "policy" | "edge" | "claim";
 export type DueKind = WorkKind | "start";
 
 export interface DueEntry<Kind extends DueKind = DueKind> {
@@ -30,7 +30,7 @@ export type Lane = (typeof LANES)[keyof typeof LANES];
 export const WORK_LANES = [
   { lane: LANES.emergencies, kinds: ["version", "rotation", "delivery"] },
   { lane: LANES.versions, kinds: ["version"] },
-  { lane: LANES.rotations, kinds: ["rotation", "idempotency", "policy"] },
+  { lane: LANES.rotations, kinds: ["rotation", "idempotency", "policy", "claim"] },
   { lane: LANES.deliveries, kinds: ["delivery"] },
   { lane: LANES.edge, kinds: ["edge"] },
 ] as const satisfies readonly { lane: Lane; kinds: readonly WorkKind[] }[];
@@ -42,6 +42,7 @@ const LANE_OF = {
   rotation: LANES.rotations,
   idempotency: LANES.rotations,
   policy: LANES.rotations,
+  claim: LANES.rotations,
   version: LANES.versions,
   delivery: LANES.deliveries,
   edge: LANES.edge,

@@ -258,6 +258,21 @@ const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE rotation ADD COLUMN rollbackGraceEndsAt INTEGER;
   ALTER TABLE version ADD COLUMN retiredAt INTEGER;
+
+  ALTER TABLE delivery ADD COLUMN acknowledgedAt INTEGER;
+  ALTER TABLE destination ADD COLUMN claimDigest BLOB;
+  CREATE TABLE claim (
+    id TEXT PRIMARY KEY,
+    versionId TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    claimant TEXT NOT NULL,
+    sealed BLOB,
+    createdAt INTEGER NOT NULL,
+    claimedAt INTEGER,
+    expiresAt INTEGER NOT NULL,
+    dueAt INTEGER
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX claimOrigin ON claim (origin);
   `,
 ];
 

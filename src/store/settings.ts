@@ -54,6 +54,16 @@ export class SettingTable {
     this.#set("dataKey", wrapped);
   }
 
+  /** Where this deployment is reached, as far as that was learnt. */
+  baseUrl(): string | undefined {
+    const url = this.#get("baseUrl");
+    return typeof url === "string" ? url : undefined;
+  }
+
+  setBaseUrl(url: string): void {
+    if (this.baseUrl() !== url) this.#set("baseUrl", url);
+  }
+
   /** The hold that is in force, or null. */
   hold(now: number): Hold | null {
     const hold = this.#json<Hold>("hold");

@@ -14,6 +14,7 @@ import { RotationTable } from "./rotations.ts";
 import { RowCache } from "./row-cache.ts";
 import { SettingTable } from "./settings.ts";
 import type { Sql } from "./sql.ts";
+import { ValueClaimTable } from "./value-claims.ts";
 import { Verifiables } from "./verifiables.ts";
 import { VersionTable } from "./versions.ts";
 
@@ -28,6 +29,7 @@ export class Store {
   readonly connections: ConnectionTable;
   readonly events: EventTable;
   readonly idempotency: IdempotencyTable;
+  readonly valueClaims: ValueClaimTable;
   readonly policies: PolicyTable;
   readonly keyUses: KeyUseTable;
   readonly edgeRecords: EdgeRecordTable;
@@ -62,6 +64,7 @@ export class Store {
     this.destinations = new DestinationTable(held, cache);
     this.events = new EventTable(held, (row) => this.#appended.push(row));
     this.idempotency = new IdempotencyTable(held, cache, this.due);
+    this.valueClaims = new ValueClaimTable(held, cache, this.due);
     this.policies = new PolicyTable(held, cache, this.due);
   }
 

@@ -28,6 +28,8 @@ describe("a deployment", () => {
     [{ ROOT_TOKEN: "" }, "ROOT_TOKEN", "at least 24 characters"],
     [{ ROOT_TOKEN: `${ROOT},` }, "ROOT_TOKEN", "at least 24 characters"],
     [{ ROOT_TOKEN: `${ROOT},short` }, "ROOT_TOKEN", "at least 24 characters"],
+    [{ PUBLIC_URL: CANARY }, "PUBLIC_URL", "such as https://"],
+    [{ PUBLIC_URL: "ftp://rekey.acme.dev" }, "PUBLIC_URL", "such as https://"],
   ])("with %o serves nothing and names %s", async (settings, name, advice) => {
     const health = await ask("/healthz", settings);
     expect(health.status).toBe(503);
@@ -82,6 +84,19 @@ describe("a keyring", () => {
       return use(keyring);
     });
   }
+
+  it("that is told where it is reached sends people there, whatever they called it by", async () => {
+    const ring = await makeKeyring();
+    await makeKey(ring, "billing");
+    const url = await runInDurableObject(objectOf(ring), async (_, state) => {
+      const keyring = new Keyring(state, { ...env, PUBLIC_URL: "https://rekey.acme.dev/somewhere" } as Env);
+      await state.blockConcurrencyWhile(async () => undefined);
+      const call = { ...CALL, origin: "https://other.acme.dev" };
+      const answer = await keyring.rotateKey(call, "billing", { reveal: "claim" }, 0);
+      return answer.ok ? answer.value.claim?.url : undefined;
+    });
+    expect(url).toBe("https://rekey.acme.dev/v1/claims");
+  });
 
   it("still opens when a new master key is put before the one that wraps it", async () => {
     const ring = await makeKeyring();

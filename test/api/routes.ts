@@ -218,6 +218,37 @@ export const ROUTES: readonly Route[] = [
   { method: "GET", pattern: "/v1/deliveries", path: "/v1/deliveries", scopes: ["keys:read"], status: 200 },
   {
     method: "POST",
+    pattern: "/v1/deliveries/{id}/acknowledge",
+    path: "/v1/deliveries/{delivery}/acknowledge",
+    scopes: ["keys:rotate"],
+    status: 200,
+  },
+  {
+    method: "POST",
+    pattern: "/v1/deliveries/{id}/replay",
+    path: "/v1/deliveries/{delivery}/replay",
+    scopes: ["keys:rotate"],
+    status: 200,
+  },
+  {
+    method: "POST",
+    pattern: "/v1/deliveries/replay",
+    path: "/v1/deliveries/replay",
+    scopes: ["keys:rotate"],
+    status: 200,
+    body: { since: "2026-01-01T00:00:00Z" },
+  },
+  {
+    method: "POST",
+    pattern: "/v1/claims",
+    path: "/v1/claims",
+    scopes: ["keys:reveal"],
+    // Nobody was promised this one; test/api/claims.test.ts has those that open.
+    status: 404,
+    body: { claim: "nobody-was-promised-this" },
+  },
+  {
+    method: "POST",
     pattern: "/v1/destinations",
     path: "/v1/destinations",
     scopes: ["settings:write"],

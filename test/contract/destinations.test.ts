@@ -34,6 +34,7 @@ function message(change: Partial<DeliveryMessage> = {}): DeliveryMessage {
     version: 2,
     revision: 3,
     fields: { secret: CANARY },
+    acknowledgeToken: "an-acknowledge-token",
     createdAt: now(),
     ...change,
   };

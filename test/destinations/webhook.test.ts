@@ -45,6 +45,7 @@ describe("a message", () => {
         version: 1,
         revision: 1,
         fields: { secret },
+        acknowledgeToken: expect.stringMatching(/^rekey_ack_/),
       },
     });
     expect(JSON.parse(silent.deliveries[0]?.raw ?? "").data).toEqual({
@@ -53,6 +54,7 @@ describe("a message", () => {
       keyName: "their-name",
       version: 1,
       revision: 1,
+      acknowledgeToken: expect.stringMatching(/^rekey_ack_/),
     });
     expect(silent.deliveries[0]?.raw).not.toContain(secret);
   });

@@ -11,6 +11,7 @@ const OWNERS = {
   delivery: "delivery",
   idempotency: "idempotency",
   edgeRecord: "edge",
+  claim: "claim",
   key: "start",
 } as const satisfies Record<string, DueKind>;
 const URGENT = ["rotation", "version", "delivery"];

@@ -19,6 +19,9 @@ export interface Message {
     version?: number;
     revision?: number;
     fields?: Record<string, string>;
+    claim?: string;
+    claimUrl?: string;
+    acknowledgeToken?: string;
   };
 }
 

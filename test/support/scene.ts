@@ -23,13 +23,15 @@ export interface KeyInput {
   prefix?: string;
   scopes?: string[];
   policy?: Policy;
-  destinations?: (string | { id: string; required?: boolean; as?: string })[];
+  destinations?: (string | { id: string; required?: boolean; mustAcknowledge?: boolean; as?: string })[];
   expiresAt?: string;
   fields?: Record<string, string>;
 }
 
 export interface Hook extends Receiver {
   signingSecret: string;
+  /** For `secretMode: "claim"`. */
+  claimToken: string;
 }
 
 let errors: MockInstance;
@@ -96,15 +98,16 @@ export class Scene {
   /** Makes a webhook destination and the receiver behind it. */
   async webhook(
     name: string,
-    config: { secretMode?: "plain" | "none"; propagation?: string } = {},
+    config: { secretMode?: "plain" | "claim" | "none"; propagation?: string } = {},
   ): Promise<Hook> {
     const receiver = new Receiver(name, this.journal);
-    const { signingSecret } = await this.must<{ signingSecret: string }>("POST", "/v1/destinations", {
+    const made = await this.must<{ signingSecret: string; claimToken?: string }>("POST", "/v1/destinations", {
       name,
       type: "webhook",
       config: { url: receiver.url, secretMode: "plain", ...config },
     });
-    return Object.assign(receiver, { signingSecret });
+    const { signingSecret, claimToken = "" } = made;
+    return Object.assign(receiver, { signingSecret, claimToken });
   }
 
   async kv(name: string, config: { propagation?: string } = {}): Promise<void> {

@@ -1,4 +1,5 @@
 /** Destinations: create, list, read, change, delete, test; and the list of deliveries. */
+import { sha256 } from "../../crypto/hash.ts";
 import { destinationOf } from "../../destinations/registry.ts";
 import type { Failure } from "../../errors/catalogue.ts";
 import { fieldErrorsOf } from "../../errors/fields.ts";
@@ -6,6 +7,7 @@ import { newSigningSecret } from "../../events/signing.ts";
 import { newId } from "../../ids.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
+import { newClaimToken } from "../../rotation/message-tokens.ts";
 import type { Probe } from "../../rotation/probe.ts";
 import type { DestinationRow } from "../../store/destinations.ts";
 import { type Caller, findExcess } from "../caller.ts";
@@ -35,6 +37,8 @@ export interface CreatedDestination {
   destination: DestinationView;
   /** Shown this once, for types that sign. */
   signingSecret?: string;
+  /** By which its consumer claims values; shown this once, for those whose messages carry claims. */
+  claimToken?: string;
 }
 
 export interface TestedDestination {
@@ -48,6 +52,7 @@ export function createDestination(
   context: EngineContext,
   caller: Caller,
   input: CreateDestinationInput,
+  origin?: string,
 ): Result<CreatedDestination, Failure> {
   const { store, random, vault } = context;
   const type = destinationOf(input.type);
@@ -60,12 +65,15 @@ export function createDestination(
   const now = context.now();
   const id = newId("dst", now, random);
   const signingSecret = type.signs ? newSigningSecret(random) : undefined;
+  const claimToken = type.claims?.(config.value) ? newClaimToken(context) : undefined;
+  if (claimToken !== undefined && origin !== undefined) store.settings.setBaseUrl(origin);
   const row = store.destinations.insert({
     id,
     name: input.name,
     type: type.type,
     config: config.value,
     sealed: signingSecret === undefined ? null : vault.seal(secretPlace(id, 1), signingSecret),
+    claimDigest: claimToken === undefined ? null : sha256(claimToken),
     state: "unproven",
     revision: 1,
     provenAt: null,
@@ -80,7 +88,11 @@ export function createDestination(
     actor: caller.id,
     data: { destinationId: id, name: row.name, destinationType: row.type },
   });
-  return ok({ destination: viewDestination(store, row), ...(signingSecret && { signingSecret }) });
+  return ok({
+    destination: viewDestination(store, row),
+    ...(signingSecret && { signingSecret }),
+    ...(claimToken && { claimToken }),
+  });
 }
 
 export function listDestinations(
@@ -104,6 +116,7 @@ export function patchDestination(
   caller: Caller,
   idOrName: string,
   input: PatchDestinationInput,
+  origin?: string,
 ): Result<DestinationView, Failure> {
   const { store, vault } = context;
   const row = store.destinations.find(idOrName);
@@ -120,6 +133,10 @@ export function patchDestination(
     if (refusal) return err(refusal);
     const config = parseConfig(context, row.type, input.config);
     if (!config.ok) return config;
+    if (destinationOf(row.type).claims?.(config.value)) {
+      if (!row.claimDigest) return err({ code: "invalid", errors: [NO_CLAIM_TOKEN] });
+      if (origin !== undefined) store.settings.setBaseUrl(origin);
+    }
     const revision = row.revision + 1;
     const secret = row.sealed && vault.open(secretPlace(row.id, row.revision), row.sealed);
     const sealed = secret === null ? null : vault.seal(secretPlace(row.id, revision), secret);
@@ -229,6 +246,12 @@ function parseConfig(
     });
   return ok(data);
 }
+
+/** A claim token is shown once, when the destination is made. */
+const NO_CLAIM_TOKEN = {
+  path: "config.secretMode",
+  message: "this destination has no claim token, as it was made without; make another with this mode",
+};
 
 const URL_PROBLEMS: Record<string, string> = {
   "not-a-url": "must be a URL",

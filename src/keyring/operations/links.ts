@@ -84,6 +84,12 @@ export function replaceLinks(
     else
       store.deliveries.update(delivery, { required: kept.required, mustAcknowledge: kept.mustAcknowledge });
   }
+  // What was delivered and waits for its consumer's word waits only where that is still asked for.
+  for (const delivery of store.deliveries.ofRevision(key.id, key.revision)) {
+    if (delivery.state !== "delivered") continue;
+    const kept = wanted.find((row) => row.destinationId === delivery.destinationId);
+    store.deliveries.update(delivery, { mustAcknowledge: kept?.mustAcknowledge ?? false });
+  }
   store.destinations.unlinkKey(key.id);
   for (const row of wanted) store.destinations.link(row);
   if (!comesByRotation && version) {

@@ -1,14 +1,17 @@
 /** Rotations: start one by hand, list, read. */
 import { parseDuration } from "../../duration.ts";
 import type { Failure } from "../../errors/catalogue.ts";
+import type { Fields } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { startRotation } from "../../rotation/changes.ts";
 import type { EngineContext } from "../../rotation/context.ts";
 import type { Engine } from "../../rotation/engine.ts";
 import { maxGraceMs } from "../../rotation/policy.ts";
+import { CLAIM_LASTS_MS, claimUrlAt, keptBy, openClaim } from "../../rotation/value-claims.ts";
 import { openFields } from "../../rotation/values.ts";
 import type { KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
+import type { VersionRow } from "../../store/versions.ts";
 import { type Caller, findExcess, requireScope } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { allowedGrace, findActable, findCallerCooldown } from "../power.ts";
@@ -18,13 +21,15 @@ import { badCursor, findRotationRefusal, keyNotFound } from "./keys.ts";
 export interface RotateInput {
   grace?: string | undefined;
   reason?: string | undefined;
-  reveal: "none" | "inline";
+  reveal: "none" | "claim" | "inline";
 }
 
 export interface RotateAnswer {
   rotation: RotationView;
   /** The new value, when it was asked for and the rotation did not fail. */
   secret?: string;
+  /** What opens it, when that was asked for. */
+  claim?: { token: string; url: string; expiresAt: string };
 }
 
 /** A caller who asks to see the value waits at least this long for it to be minted. */
@@ -86,6 +91,46 @@ export async function awaitRotation(
   reveal: boolean,
   waitMs: number,
 ): Promise<RotateAnswer> {
+  const { row, fields } = await awaitValue(context, engine, id, reveal, waitMs);
+  return { rotation: viewRotation(context.store, row), ...(fields && { secret: fields.secret }) };
+}
+
+/**
+ * The same with a claim in place of the value. The same request again gets a new one, and the one that it did not use is void; once
+ * one was used, or nobody can tell any more, there is none.
+ */
+export async function awaitClaim(
+  context: EngineContext,
+  engine: Engine,
+  { id, waits, waitMs }: { id: string; waits: boolean; waitMs: number },
+  { claimant, isRepeated, origin }: { claimant: string; isRepeated: boolean; origin: string },
+): Promise<RotateAnswer> {
+  const { store } = context;
+  const { row, fields } = await awaitValue(context, engine, id, waits, waitMs);
+  const opened = store.transaction(() => {
+    const version = revealable(context, row);
+    const [earlier] = store.valueClaims.of(id, claimant);
+    const isStale = version === undefined || context.now() >= version.issuedAt + CLAIM_LASTS_MS;
+    if (!version || (isRepeated && (earlier ? earlier.claimedAt !== null : isStale))) return undefined;
+    const value = fields ?? (earlier && keptBy(context, earlier));
+    const isKept = version.sealed !== null || value !== undefined;
+    return isKept ? openClaim(context, version, id, claimant, value) : undefined;
+  });
+  const claim = opened && {
+    token: opened.claim,
+    url: claimUrlAt(origin),
+    expiresAt: new Date(opened.expiresAt).toISOString(),
+  };
+  return { rotation: viewRotation(store, row), ...(claim && { claim }) };
+}
+
+async function awaitValue(
+  context: EngineContext,
+  engine: Engine,
+  id: string,
+  reveal: boolean,
+  waitMs: number,
+): Promise<{ row: RotationRow; fields: Fields | undefined }> {
   if (reveal) {
     const isMinted = (row: RotationRow) => row.toVersion !== null || !row.live;
     await engine.waitFor(id, isMinted, Math.max(waitMs, REVEAL_WAIT_MS));
@@ -94,11 +139,14 @@ export async function awaitRotation(
   const held = reveal ? engine.releaseReveal(id) : undefined;
   const row = context.store.rotations.get(id);
   if (!row) throw new Error("a rotation vanished");
-  const version =
-    row.toVersion === null ? undefined : context.store.versions.byNumber(row.keyId, row.toVersion);
-  const lives = version?.stage === "pending" || version?.stage === "current";
-  const fields = reveal && lives ? (held ?? openFields(context, version)) : undefined;
-  return { rotation: viewRotation(context.store, row), ...(fields && { secret: fields.secret }) };
+  const version = revealable(context, row);
+  return { row, fields: reveal && version ? (held ?? openFields(context, version)) : undefined };
+}
+
+/** The version that a rotation made, while it is of use. */
+function revealable({ store }: EngineContext, { keyId, toVersion }: RotationRow): VersionRow | undefined {
+  const version = toVersion === null ? undefined : store.versions.byNumber(keyId, toVersion);
+  return version?.stage === "pending" || version?.stage === "current" ? version : undefined;
 }
 
 export function getRotation({ store }: EngineContext, id: string): Result<RotationView, Failure> {

@@ -4,8 +4,11 @@ import type { SendResult } from "../../destinations/destination.ts";
 import { destinationOf } from "../../destinations/registry.ts";
 import type { DeliveryRow } from "../../store/deliveries.ts";
 import type { DestinationRow } from "../../store/destinations.ts";
+import type { VersionRow } from "../../store/versions.ts";
 import type { EngineContext } from "../context.ts";
+import { acknowledgeTokenOf } from "../message-tokens.ts";
 import { destinationContext } from "../probe.ts";
+import { claimUrlAt, openClaim } from "../value-claims.ts";
 import { openFields } from "../values.ts";
 import { isSurelyOver } from "../witness.ts";
 
@@ -47,6 +50,7 @@ export async function deliver(context: EngineContext, delivery: DeliveryRow): Pr
   if (row.opensAt !== null && row.opensAt > context.now()) return { kind: "not-open", until: row.opensAt };
   const landsBy = store.deliveries.landingAt([delivery]).get(delivery.id) ?? 0;
   if (landsBy > 0 && !(await isSurelyOver(context, landsBy))) return { kind: "held-back" };
+  const claim = type.claims?.(row.config) ? openFor(context, delivery, version) : undefined;
   const result = await type.put(destinationContext(context, row), {
     deliveryId: delivery.id,
     keyId: delivery.keyId,
@@ -54,7 +58,17 @@ export async function deliver(context: EngineContext, delivery: DeliveryRow): Pr
     version: delivery.number,
     revision: delivery.revision,
     fields,
+    ...(claim && { claim }),
+    acknowledgeToken: acknowledgeTokenOf(context, delivery.id),
     createdAt: delivery.createdAt,
   });
   return { kind: "sent", to: row, result };
+}
+
+/** A fresh claim for each try: one that may have got lost with its message is void. */
+function openFor(context: EngineContext, { id, destinationId }: DeliveryRow, version: VersionRow) {
+  const { store } = context;
+  const { claim } = store.transaction(() => openClaim(context, version, id, destinationId));
+  const origin = context.publicUrl ?? store.settings.baseUrl();
+  return { claim, url: origin === undefined ? undefined : claimUrlAt(origin) };
 }

@@ -99,6 +99,7 @@ function insertTemplates({ keys, versions, rotations, deliveries, destinations }
     type: "kv",
     config: {},
     sealed: null,
+    claimDigest: null,
     state: "ready",
     revision: 1,
     provenAt: now,

@@ -13,7 +13,7 @@ const DAY_MS = 86_400_000;
 /** Older than any `maxAge` that a benchmark uses. */
 const AGED_MS = 40 * DAY_MS;
 
-export type Kind = Exclude<WorkKind, "idempotency" | "policy" | "edge">;
+export type Kind = Exclude<WorkKind, "idempotency" | "policy" | "edge" | "claim">;
 
 type Standing = {
   stage: string;
