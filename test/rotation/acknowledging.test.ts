@@ -74,7 +74,11 @@ describe("a destination that must acknowledge", () => {
     release(500);
     await quiet(scene);
     const delivery = (await scene.deliveries()).find(({ version }) => version === 2);
-    expect(delivery).toMatchObject({ state: "acknowledged", lastCall: { status: 500 } });
+    expect(delivery).toMatchObject({
+      state: "acknowledged",
+      lastCall: { status: 500 },
+      nextTryAt: null,
+    });
     expect(hook.versions).toEqual([1, 2]);
   });
 
