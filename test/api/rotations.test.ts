@@ -22,6 +22,7 @@ describe("a rotation", () => {
       live: false,
       state: "succeeded",
       step: "done",
+      rollback: false,
       fromVersion: 1,
       toVersion: 2,
       attempts: 0,
@@ -48,6 +49,7 @@ describe("a rotation", () => {
           nextTryAt: null,
           createdAt: expect.any(String),
           deliveredAt: expect.any(String),
+          acknowledgedAt: null,
         },
       ],
     });
