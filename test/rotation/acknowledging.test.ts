@@ -203,7 +203,7 @@ describe("a delivery that is sent again", () => {
     const { scene, hook } = await makeHooked({ id: "hook", required: false });
     hook.refuseDeliveries();
     await scene.rotate();
-    await runUntil(scene, Date.now() + 80 * HOUR);
+    await runUntil(scene, Date.now() + 90 * HOUR);
     const failed = (await scene.deliveries()).find(({ version }) => version === 2);
     expect(failed).toMatchObject({ state: "failing", attempts: 10, nextTryAt: null });
     hook.up();
@@ -276,7 +276,7 @@ describe("sending many again", () => {
     hook.refuseDeliveries();
     const since = new Date().toISOString();
     await scene.rotate();
-    await runUntil(scene, Date.now() + 80 * HOUR);
+    await runUntil(scene, Date.now() + 90 * HOUR);
     hook.up();
     expect((await replay(scene, { since })).body.count).toBe(1);
     await quiet(scene);
