@@ -15,6 +15,7 @@ import { addPolicies } from "./api/policies.ts";
 import { Problem, respondWith } from "./api/problem.ts";
 import { addRotations } from "./api/rotations.ts";
 import { addSettings } from "./api/settings.ts";
+import { addSubscriptions } from "./api/subscriptions.ts";
 import { addTransfer, isStreamed } from "./api/transfer.ts";
 import { addVerify } from "./api/verify.ts";
 import { addVersions } from "./api/versions.ts";
@@ -73,6 +74,8 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
   addSettings(app);
   addVerify(app);
   addEvents(app);
+  addSubscriptions(app);
+  addSettings(app);
 
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
     type: "http",

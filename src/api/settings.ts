@@ -1,5 +1,6 @@
 /** /v1/settings: what holds for the keyring as a whole, the kill switch included. */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { durationSchema, parseDuration } from "../duration.ts";
 import { onKeyring } from "./auth.ts";
 import {
   answer,
@@ -14,6 +15,19 @@ import {
 
 const limitSchema = z.int().min(1).max(100_000).nullable();
 
+/** Each heartbeat is an alarm, an event and a message to everybody who asked for it. */
+const SHORTEST_HEARTBEAT_MS = 5 * 60_000;
+
+const heartbeatSchema = durationSchema
+  .refine((text) => text === "0" || parseDuration(text) >= SHORTEST_HEARTBEAT_MS, {
+    message: "must be 0 or at least 5m",
+  })
+  .openapi({
+    description:
+      "How often an event `keyring.heartbeat` says that the keyring is alive; `0`, the default, for never.",
+    example: "24h",
+  });
+
 const settingsSchema = z
   .object({
     hold: z
@@ -23,6 +37,7 @@ const settingsSchema = z
     limits: z
       .object({ rotations: limitSchema, rotationsPerConnection: limitSchema })
       .openapi({ description: "Scheduled rotations wait while as many are live. Null is no limit." }),
+    heartbeat: z.string(),
   })
   .openapi("Settings");
 
@@ -38,18 +53,23 @@ const read = createRoute({
 const patch = createRoute({
   method: "patch",
   path: "/v1/settings",
-  summary: "Change the limits; null takes one away",
+  summary: "Change the keyring's settings",
   tags: ["settings"],
   security,
   request: {
     body: jsonBody(
       z
         .strictObject({
-          limits: z.strictObject({
-            rotations: limitSchema.optional(),
-            rotationsPerConnection: limitSchema.optional(),
-          }),
+          limits: z
+            .strictObject({
+              rotations: limitSchema.optional(),
+              rotationsPerConnection: limitSchema.optional(),
+            })
+            .optional()
+            .openapi({ description: "Those that are given change; null takes one away." }),
+          heartbeat: heartbeatSchema.optional(),
         })
+        .refine((change) => Object.keys(change).length > 0, { message: "names nothing to change" })
         .openapi("PatchSettings"),
     ),
   },

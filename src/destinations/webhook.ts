@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { durationSchema, parseDuration } from "../duration.ts";
 import { signMessage } from "../events/signing.ts";
+import type { OutboundAnswer } from "../outbound/port.ts";
 import type { Destination, DestinationContext, SendResult } from "./destination.ts";
 
 const SECOND = 1_000;
@@ -12,7 +13,7 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
 /** Waits between the ten attempts, which span 75 h 35 min. */
-const RETRY_AFTER_MS: readonly number[] = [
+export const RETRY_AFTER_MS: readonly number[] = [
   5 * SECOND,
   5 * MINUTE,
   30 * MINUTE,
@@ -78,7 +79,11 @@ async function post(
   if (signingSecret === undefined) throw new Error("a webhook destination has no signing secret");
   const body = JSON.stringify({ type, timestamp: new Date(at).toISOString(), data });
   const headers = { "content-type": "application/json", ...signMessage(signingSecret, id, now, body) };
-  const { report, status, retryAfterMs } = await outbound.send({ method: "POST", url, headers, body });
+  return judgeAnswer(await outbound.send({ method: "POST", url, headers, body }));
+}
+
+/** What a receiver's answer means. */
+export function judgeAnswer({ report, status, retryAfterMs }: OutboundAnswer): SendResult {
   if (status === undefined)
     return { kind: "failed", report, problem: `no answer from ${report.host} (${report.code})` };
   if (status >= 200 && status < 300) return { kind: "held", report };

@@ -304,6 +304,11 @@ export const CATALOGUE = {
     title: "The destination should hold something else by now",
     remedy: "Replay the newest delivery to that destination; see GET /v1/deliveries.",
   },
+  "limit-reached": {
+    status: 409,
+    title: "The keyring has as many of these as it may have",
+    remedy: "Delete one that is not needed any more; `detail` says how many there may be.",
+  },
   "body-too-large": {
     status: 413,
     title: "The body is too large",

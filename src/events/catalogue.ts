@@ -45,6 +45,16 @@ export const EVENT_TYPES = [
   "key.rotation.cancelled",
   "key.rotation.retried",
   "key.rotation.abandoned",
+  "subscription.created",
+  "subscription.updated",
+  "subscription.deleted",
+  "subscription.failing",
+  "subscription.recovered",
+  "subscription.skipped",
+  "health.changed",
+  "keyring.heartbeat",
+  "cron.missing",
+  "cron.back",
 ] as const;
 
 export type EventType = (typeof EVENT_TYPES)[number];

@@ -11,8 +11,17 @@ import type { NewEvent } from "./catalogue.ts";
 const GENESIS = new Uint8Array(32);
 const VERIFY_PAGE = 1_000;
 
-/** Appends an event inside the caller's transaction. */
-export function appendEvent(table: EventTable, event: NewEvent, now: number, random: Random): void {
+/**
+ * Appends an event inside the caller's transaction.
+ * @param revision of the event's key
+ */
+export function appendEvent(
+  table: EventTable,
+  event: NewEvent,
+  now: number,
+  random: Random,
+  revision: number | null = null,
+): EventRow {
   const head = table.head();
   const entry = {
     seq: (head?.seq ?? 0) + 1,
@@ -23,7 +32,9 @@ export function appendEvent(table: EventTable, event: NewEvent, now: number, ran
     keyId: event.keyId ?? null,
     data: JSON.stringify(event.data ?? {}),
   };
-  table.append({ ...entry, hash: hashOf(head?.hash ?? GENESIS, entry) });
+  const row = { ...entry, hash: hashOf(head?.hash ?? GENESIS, entry), revision };
+  table.append(row);
+  return row;
 }
 
 export type ChainReport = { ok: true; count: number } | { ok: false; count: number; brokenAt: number };

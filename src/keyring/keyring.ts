@@ -10,11 +10,12 @@ import { err, ok } from "../result.ts";
 import type { EngineContext } from "../rotation/context.ts";
 import type { Outage } from "../rotation/policy.ts";
 import { probeDestination } from "../rotation/probe.ts";
+import { ping } from "../rotation/steps/tell.ts";
 import { type ClaimedValue, redeemClaim } from "../rotation/value-claims.ts";
 import type { KeyFilter, Policy } from "../store/keys.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import type { Caller } from "./caller.ts";
-import { type Answer, type Call, Host, type Reconciled, type Visited } from "./host.ts";
+import { type Answer, type Call, Host, type Open, type Reconciled, type Visited } from "./host.ts";
 import { type Earlier, rememberSecret } from "./idempotency.ts";
 import { type CreatedKey, type CreateKeyInput, createKey } from "./operations/create-key.ts";
 import * as deliveries from "./operations/deliveries.ts";
@@ -26,8 +27,10 @@ import * as plan from "./operations/plan.ts";
 import * as policies from "./operations/policies.ts";
 import * as rotations from "./operations/rotations.ts";
 import * as settings from "./operations/settings.ts";
+import * as subscriptions from "./operations/subscriptions.ts";
 import * as verification from "./operations/verify.ts";
 import type { Page, PageRequest } from "./page.ts";
+import type { SubscriptionView } from "./subscription-view.ts";
 import type { Imported } from "./transfer/desk.ts";
 import type { Slice } from "./transfer/export.ts";
 import type { Header } from "./transfer/format.ts";
@@ -486,6 +489,95 @@ export class Keyring extends DurableObject<Env> {
 
   verifyEvents(call: Call): Answer<ChainReport> {
     return this.#host.read(call, "events:read", ({ context }) => ok(verifyChain(context.store.events)));
+  }
+
+  createSubscription(
+    call: Call,
+    input: subscriptions.CreateSubscriptionInput,
+  ): Answer<subscriptions.CreatedSubscription> {
+    return this.#host.write(
+      call,
+      "settings:write",
+      ({ context }, caller) => subscriptions.createSubscription(context, caller, input),
+      ({ subscription, signingSecret }) => ({
+        resource: subscription.id,
+        ...(signingSecret !== undefined && { secret: signingSecret }),
+      }),
+      ({ context }, { resource, secret }) => {
+        const row = subscriptions.getSubscription(context, resource);
+        return row.ok
+          ? ok({ subscription: row.value, ...(secret !== undefined && { signingSecret: secret }) })
+          : row;
+      },
+    );
+  }
+
+  listSubscriptions(call: Call, page: PageRequest): Answer<Page<SubscriptionView>> {
+    return this.#host.read(call, "settings:read", ({ context }) =>
+      subscriptions.listSubscriptions(context, page),
+    );
+  }
+
+  getSubscription(call: Call, idOrName: string): Answer<SubscriptionView> {
+    return this.#host.read(call, "settings:read", ({ context }) =>
+      subscriptions.getSubscription(context, idOrName),
+    );
+  }
+
+  patchSubscription(
+    call: Call,
+    idOrName: string,
+    input: subscriptions.PatchSubscriptionInput,
+  ): Answer<subscriptions.CreatedSubscription> {
+    return this.#host.write(call, "settings:write", ({ context }, caller) =>
+      subscriptions.patchSubscription(context, caller, idOrName, input),
+    );
+  }
+
+  deleteSubscription(call: Call, idOrName: string): Answer<void> {
+    return this.#host.write(call, "settings:write", ({ context }, caller) =>
+      subscriptions.deleteSubscription(context, caller, idOrName),
+    );
+  }
+
+  /** Sends a ping now and answers how it ended. The same request again sends none and answers how the subscription stands. */
+  async testSubscription(call: Call, idOrName: string): Promise<Answer<subscriptions.TestedSubscription>> {
+    let isRepeated = false;
+    const find = ({ context, engine }: Open, id: string) => {
+      const row = context.store.subscriptions.find(id);
+      return row ? ok({ context, engine, row }) : err(subscriptions.subscriptionNotFound());
+    };
+    const found = this.#host.write(
+      call,
+      "settings:write",
+      (open) => find(open, idOrName),
+      ({ row }) => ({ resource: row.id }),
+      (open, { resource }) => {
+        isRepeated = true;
+        return find(open, resource);
+      },
+    );
+    if (!found.ok) return found;
+    const { context, engine, row } = found.value;
+    if (isRepeated) return ok(subscriptions.describeTested(context, row));
+    const result = await ping(context, row);
+    const noted = context.store.transaction(() => subscriptions.noteTest(context, row, result));
+    engine.pump();
+    return noted;
+  }
+
+  replaySubscription(
+    call: Call,
+    idOrName: string,
+    since: { at: number } | { seq: number },
+  ): Answer<SubscriptionView> {
+    return this.#host.write(
+      call,
+      "settings:write",
+      ({ context }, caller) => subscriptions.replaySubscription(context, caller, idOrName, since),
+      ({ id }) => ({ resource: id }),
+      ({ context }, { resource }) => subscriptions.getSubscription(context, resource),
+    );
   }
 
   /**

@@ -285,7 +285,8 @@ function viewVersion(row: VersionRow): VersionView {
   };
 }
 
-function viewCall(call: CallReport | null): CallView | null {
+/** A call to the outside as the API shows it. */
+export function viewCall(call: CallReport | null): CallView | null {
   return (
     call && {
       method: call.method,

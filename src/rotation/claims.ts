@@ -3,14 +3,17 @@
  * that a worker whose lease is over can write nothing. Inside the caller's transaction; no calls.
  */
 import { CALL_TIMEOUT_MS } from "../outbound/transport.ts";
+import type { ChoreRow } from "../store/chores.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
 import { type Lane, laneOf, type WorkKind, type WorkLane } from "../store/due.ts";
 import type { EdgeRecordRow } from "../store/edge-records.ts";
 import { IDEMPOTENCY_KEPT_MS } from "../store/idempotency.ts";
 import type { RotationRow } from "../store/rotations.ts";
 import type { Store } from "../store/store.ts";
+import type { SubscriptionRow } from "../store/subscriptions.ts";
 import type { VersionRow } from "../store/versions.ts";
 import type { Claimable, WorkTable } from "../store/work-table.ts";
+import { doChore } from "./chores.ts";
 import type { EngineContext } from "./context.ts";
 import { applyPolicy } from "./policies.ts";
 import { mayReceive } from "./steps/deliver.ts";
@@ -27,13 +30,17 @@ export type Claim =
   | { kind: "rotation"; row: RotationRow }
   | { kind: "version"; row: VersionRow }
   | { kind: "delivery"; row: DeliveryRow }
-  | { kind: "edge"; row: EdgeRecordRow };
+  | { kind: "edge"; row: EdgeRecordRow }
+  | { kind: "subscription"; row: SubscriptionRow }
+  | { kind: "chore"; row: ChoreRow };
 
 /**
  * Rows that one invocation works on. Each makes a few calls, and the platform allows 1,000 calls to its own services an invocation on the
  * free plan (https://developers.cloudflare.com/workers/platform/limits/); what is left over is the next alarm's.
  */
 export const MAX_PER_INVOCATION = 200;
+/** A subscription's row stands for more calls than others make. */
+const SUBSCRIPTION_WEIGHT = 2;
 
 /** What this very instance is at. */
 export class InFlight {
@@ -61,14 +68,14 @@ export class InFlight {
   }
 
   add({ kind, row }: Claim): void {
-    this.#left -= 1;
+    this.#left -= kind === "subscription" ? SUBSCRIPTION_WEIGHT : 1;
     this.#names.add(nameOf(kind, row));
-    this.#count(laneOfRow(kind, row), 1);
+    this.#count(laneOf(kind, isUrgent(row)), 1);
   }
 
   remove({ kind, row }: Claim): void {
     this.#names.delete(nameOf(kind, row));
-    this.#count(laneOfRow(kind, row), -1);
+    this.#count(laneOf(kind, isUrgent(row)), -1);
   }
 
   #count(lane: Lane, by: number): void {
@@ -128,7 +135,7 @@ function claimKind(
   const now = context.now();
   const lease = now + LEASE_MS;
   /** Claims rows. While a worker of this instance is at one, its call waits for an answer, and a second one would only queue up. */
-  const take = <Row extends Claim["row"]>(
+  const take = <Row extends Claim["row"] & Claimable>(
     of: Claim["kind"],
     table: WorkTable<Row>,
     rows: readonly Row[],
@@ -185,6 +192,17 @@ function claimKind(
       const claims = take(kind, store.edgeRecords, rows).map((row): Claim => ({ kind, row }));
       return { claims, seen: rows.length };
     }
+    case "subscription": {
+      const rows = find(store.subscriptions);
+      const claims = take(kind, store.subscriptions, rows).map((row): Claim => ({ kind, row }));
+      return { claims, seen: rows.length };
+    }
+    case "chore": {
+      if (isFresh) return { claims: [], seen: 0 };
+      const rows = store.chores.due(lane, now, room);
+      const asking = rows.filter((row) => doChore(context, row));
+      return { claims: asking.map((row): Claim => ({ kind, row })), seen: rows.length };
+    }
     case "idempotency": {
       if (isFresh) return { claims: [], seen: 0 };
       const rows = store.idempotency.due(lane, now, room);
@@ -220,6 +238,8 @@ function repairQueue({ due, ...store }: Store, lane: Lane, now: number): void {
     policy: store.policies,
     edge: store.edgeRecords,
     claim: store.valueClaims,
+    subscription: store.subscriptions,
+    chore: store.chores,
   };
   for (const { kind, id, at } of due.workDue(lane, now, MAX_IN_FLIGHT)) {
     const dueAt = owners[kind].get(id)?.dueAt ?? null;
@@ -229,10 +249,10 @@ function repairQueue({ due, ...store }: Store, lane: Lane, now: number): void {
   }
 }
 
-function laneOfRow(kind: Claim["kind"], row: Claim["row"]): Lane {
-  return laneOf(kind, "urgent" in row && row.urgent);
+function nameOf(kind: Claim["kind"], row: Claim["row"]): string {
+  return `${kind}:${row.id}:${"claim" in row ? row.claim : 0}`;
 }
 
-function nameOf(kind: Claim["kind"], { id, claim }: Claim["row"]): string {
-  return `${kind}:${id}:${claim}`;
+function isUrgent(row: Claim["row"]): boolean {
+  return "urgent" in row && row.urgent;
 }

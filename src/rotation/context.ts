@@ -19,7 +19,9 @@ import type { KeyRow } from "../store/keys.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import type { Store } from "../store/store.ts";
 import type { VersionRow } from "../store/versions.ts";
+import { noteForHealth } from "./health.ts";
 import { openFields } from "./values.ts";
+import { wakeSubscribers } from "./wake.ts";
 
 /** Somebody outside of the keyring, whom no restore of its database takes back in time. Its methods may fail. */
 export interface Witness {
@@ -50,7 +52,11 @@ export interface EngineContext {
 
 /** Appends to the history, inside the present transaction. */
 export function record(context: EngineContext, event: NewEvent): void {
-  appendEvent(context.store.events, event, context.now(), context.random);
+  const { store, now, random } = context;
+  const key = event.keyId === undefined ? undefined : store.keys.get(event.keyId);
+  const row = appendEvent(store.events, event, now(), random, key?.revision);
+  wakeSubscribers(store, row, key, now());
+  noteForHealth(store, event.type, now());
 }
 
 /** A random number in [0, 1). */

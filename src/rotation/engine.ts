@@ -8,6 +8,7 @@ import type { EdgeRecordRow } from "../store/edge-records.ts";
 import type { RotationRow, RotationStep } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { advanceRotation, intendMint } from "./changes.ts";
+import { askForCron } from "./chores.ts";
 import { type Claim, claimDue, claimFresh, InFlight, leaseToGoOn } from "./claims.ts";
 import { endPatience } from "./compromise.ts";
 import type { EngineContext } from "./context.ts";
@@ -24,6 +25,7 @@ import { preflight } from "./steps/preflight.ts";
 import { retireVersion } from "./steps/retire.ts";
 import { settle, sweep } from "./steps/settle.ts";
 import type { Step, StepResult } from "./steps/step.ts";
+import { tellSubscriber } from "./steps/tell.ts";
 import { test } from "./steps/test.ts";
 
 /** What the engine asks of its host. */
@@ -234,6 +236,10 @@ export class Engine {
         return this.#runDelivery(claim.row);
       case "edge":
         return this.#runRecord(claim.row);
+      case "subscription":
+        return tellSubscriber(this.#context, claim.row);
+      case "chore":
+        return askForCron(this.#context);
     }
   }
 

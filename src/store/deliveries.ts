@@ -181,6 +181,11 @@ export class DeliveryTable extends WorkTable<DeliveryRow> {
       : this.select(`${where} AND destinationId = ? ORDER BY id LIMIT ?`, after, since, destinationId, limit);
   }
 
+  /** Deliveries that were given up. */
+  countFailing(): number {
+    return this.tally("INDEXED BY deliveryFailing WHERE state = 'failing'");
+  }
+
   /** A page, newest first. `before` is an id, or empty for the first page. */
   list(keyId: string | undefined, before: string, limit: number): DeliveryRow[] {
     const from = before === "" ? "~" : before;

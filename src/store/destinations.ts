@@ -74,6 +74,11 @@ export class DestinationTable extends Table<DestinationRow> {
     return this.select("WHERE id > ? ORDER BY id LIMIT ?", after, limit);
   }
 
+  /** Destinations that do not answer any more. */
+  countUnwell(): number {
+    return this.tally("WHERE state IN ('failing', 'disabled')");
+  }
+
   linksOfKey(keyId: string): KeyDestinationRow[] {
     return this.cache.get(linksName(keyId), () =>
       this.#links("WHERE keyId = ? ORDER BY destinationId", keyId),

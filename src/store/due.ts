@@ -1,11 +1,20 @@
 /**
  * The only work queue. Each kind of work has a lane, so that what hangs in one holds up no other: rotations, versions on their way
- * out, deliveries, records for the edge, and emergencies of every kind before all of them. These have the alarm; scheduled starts have a lane that cron
+ * out, deliveries, records for the edge, subscriptions (with the keyring's own chores), and emergencies of every kind before all of them. These have the alarm; scheduled starts have a lane that cron
  * picks up. The lane comes first in the key, so that the earliest entry of each is one row read.
  */
 import type { HeldSql, Holder } from "./held-sql.ts";
 
-export type WorkKind = "rotation" | "version" | "delivery" | "idempotency" | "policy" | "edge" | "claim";
+export type WorkKind =
+  | "rotation"
+  | "version"
+  | "delivery"
+  | "idempotency"
+  | "policy"
+  | "edge"
+  | "claim"
+  | "subscription"
+  | "chore";
 export type DueKind = WorkKind | "start";
 
 export interface DueEntry<Kind extends DueKind = DueKind> {
@@ -22,6 +31,7 @@ export const LANES = {
   versions: 3,
   deliveries: 4,
   edge: 6,
+  subscriptions: 5,
 } as const;
 
 export type Lane = (typeof LANES)[keyof typeof LANES];
@@ -33,6 +43,8 @@ export const WORK_LANES = [
   { lane: LANES.rotations, kinds: ["rotation", "idempotency", "policy", "claim"] },
   { lane: LANES.deliveries, kinds: ["delivery"] },
   { lane: LANES.edge, kinds: ["edge"] },
+  // Chores first: what they have to say goes out at once.
+  { lane: LANES.subscriptions, kinds: ["chore", "subscription"] },
 ] as const satisfies readonly { lane: Lane; kinds: readonly WorkKind[] }[];
 
 export type WorkLane = (typeof WORK_LANES)[number];
@@ -46,6 +58,8 @@ const LANE_OF = {
   version: LANES.versions,
   delivery: LANES.deliveries,
   edge: LANES.edge,
+  subscription: LANES.subscriptions,
+  chore: LANES.subscriptions,
 } as const satisfies Record<DueKind, Lane>;
 
 /** The lane of work that is, or is not, an emergency. */
@@ -170,6 +184,16 @@ export class DueQueue implements Holder {
   /** Scheduled starts that are due, earliest first. */
   startsDue(now: number, limit: number): DueEntry<"start">[] {
     return this.#due<"start">(LANES.starts, now, limit);
+  }
+
+  /** How many scheduled starts are due since a time or longer. */
+  countStarts(until: number): number {
+    const [row] = this.#sql.all<{ count: number }>(
+      "SELECT count(*) AS count FROM due WHERE lane = ? AND at <= ?",
+      LANES.starts,
+      until,
+    );
+    return row?.count ?? 0;
   }
 
   /** Whether scheduled starts may have moved since this was asked last. */

@@ -12,6 +12,8 @@ export interface EventRow {
   /** JSON text, exactly as hashed. */
   data: string;
   hash: Uint8Array;
+  /** The key's revision when it happened; no part of what is hashed. */
+  revision?: number | null;
 }
 
 export interface EventFilter {
@@ -22,8 +24,8 @@ export interface EventFilter {
 /** Rows that one filtered page may read; a filter that matches little then takes several pages instead of a long query. */
 const MAX_SCANNED = 5_000;
 
-/** A query may carry 100 parameters, and an event has eight columns. */
-const MAX_APPENDED = 12;
+/** A query may carry 100 parameters, and an event has nine columns. */
+const MAX_APPENDED = 11;
 
 export class EventTable implements Holder {
   readonly #sql: HeldSql;
@@ -68,8 +70,8 @@ export class EventTable implements Holder {
     for (let from = 0; from < rows.length; from += MAX_APPENDED) {
       const some = rows.slice(from, from + MAX_APPENDED);
       this.#sql.now(
-        `INSERT INTO event (seq, id, type, at, actor, keyId, data, hash) VALUES ${some.map(() => "(?, ?, ?, ?, ?, ?, ?, ?)").join(", ")}`,
-        ...some.flatMap(({ seq, id, type, at, actor, keyId, data, hash }): SqlValue[] => [
+        `INSERT INTO event (seq, id, type, at, actor, keyId, data, hash, revision) VALUES ${some.map(() => "(?, ?, ?, ?, ?, ?, ?, ?, ?)").join(", ")}`,
+        ...some.flatMap(({ seq, id, type, at, actor, keyId, data, hash, revision }): SqlValue[] => [
           seq,
           id,
           type,
@@ -78,6 +80,7 @@ export class EventTable implements Holder {
           keyId,
           data,
           hash,
+          revision ?? null,
         ]),
       );
     }
@@ -85,6 +88,19 @@ export class EventTable implements Holder {
 
   discard(): void {
     this.#held = [];
+  }
+
+  /** Number of the newest event before a time (milliseconds since the epoch), or 0. Times rise with numbers, so few rows are read. */
+  lastBefore(at: number): number {
+    let [low, high] = [0, this.head()?.seq ?? 0];
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      // What was pruned is older than all that is kept.
+      const [row] = this.#sql.all<{ at: number }>("SELECT at FROM event WHERE seq = ?", middle);
+      if ((row?.at ?? 0) < at) low = middle;
+      else high = middle - 1;
+    }
+    return low;
   }
 
   /** Rows after `seq` in order, unfiltered. */

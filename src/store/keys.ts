@@ -204,6 +204,15 @@ export class KeyTable extends WorkTable<KeyRow> {
     return rows.map(({ id }) => id);
   }
 
+  /** Keys whose last rotation failed. */
+  failing(): Pick<KeyRow, "state" | "failures">[] {
+    return this.sql.all("SELECT state, failures FROM key INDEXED BY keyFailures WHERE failures > 0");
+  }
+
+  countLost(): number {
+    return this.tally("INDEXED BY keyLost WHERE state = 'lost'");
+  }
+
   /** A page in order of id. Deleted keys are listed only when asked for by state. */
   list(filter: KeyFilter, after: string, limit: number): KeyRow[] {
     const where = ["id > ?"];

@@ -274,6 +274,41 @@ const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX claimOrigin ON claim (origin);
   `,
+  `
+  CREATE TABLE subscription (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    format TEXT NOT NULL,
+    host TEXT NOT NULL,
+    hint TEXT NOT NULL,
+    types TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    sealed BLOB,
+    revision INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    sentSeq INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    failedSeq INTEGER NOT NULL,
+    skipped TEXT NOT NULL,
+    provenAt INTEGER,
+    lastCall TEXT,
+    createdAt INTEGER NOT NULL,
+    createdBy TEXT NOT NULL,
+    claim INTEGER NOT NULL,
+    leaseUntil INTEGER,
+    dueAt INTEGER
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE chore (id TEXT PRIMARY KEY, dueAt INTEGER) STRICT, WITHOUT ROWID;
+
+  ALTER TABLE event ADD COLUMN revision INTEGER;
+
+  CREATE INDEX keyLost ON key (id) WHERE state = 'lost';
+  CREATE INDEX keyFailures ON key (failures) WHERE failures > 0;
+  CREATE INDEX rotationHeld ON rotation (state, deadlineAt) WHERE live = 1 AND state <> 'running';
+  CREATE INDEX versionStuck ON version (keyId) WHERE stage = 'revoking' AND attempt >= 7;
+  CREATE INDEX deliveryFailing ON delivery (keyId) WHERE state = 'failing';
+  `,
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */

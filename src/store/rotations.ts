@@ -182,6 +182,13 @@ export class RotationTable extends WorkTable<RotationRow> {
     );
   }
 
+  /** Live rotations that do not go on by themselves. */
+  held(): Pick<RotationRow, "state" | "deadlineAt">[] {
+    return this.sql.all(
+      "SELECT state, deadlineAt FROM rotation INDEXED BY rotationHeld WHERE live = 1 AND state <> 'running'",
+    );
+  }
+
   /** A page, newest first. `before` is an id, or empty for the first page. */
   list(keyId: string | undefined, before: string, limit: number): RotationRow[] {
     const from = before === "" ? "~" : before;

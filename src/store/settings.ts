@@ -24,6 +24,8 @@ export interface Limits {
   rotations?: number | undefined;
   rotationsPerConnection?: number | undefined;
 }
+/** How a keyring, or a key, is. */
+export type Health = "healthy" | "degraded" | "failing";
 
 export class SettingTable {
   readonly #sql: Sql;
@@ -52,6 +54,35 @@ export class SettingTable {
   setWrappedDataKey({ masterKeyId, wrapped }: WrappedDataKey): void {
     this.#set("masterKeyId", masterKeyId);
     this.#set("dataKey", wrapped);
+  }
+
+  /** How the keyring was when that was last looked at. */
+  health(): Health {
+    const health = this.#get("health");
+    return health === "degraded" || health === "failing" ? health : "healthy";
+  }
+
+  setHealth(health: Health): void {
+    this.#set("health", health);
+  }
+
+  /** How often the keyring says that it is alive, as a duration; `0` for never. */
+  heartbeat(): string {
+    const every = this.#get("heartbeat");
+    return typeof every === "string" ? every : "0";
+  }
+
+  setHeartbeat(every: string): void {
+    this.#set("heartbeat", every);
+  }
+
+  /** Whether cron was last seen to be missing. */
+  isCronMissing(): boolean {
+    return this.#get("cronMissing") === 1;
+  }
+
+  setCronMissing(isMissing: boolean): void {
+    this.#set("cronMissing", isMissing ? 1 : 0);
   }
 
   /** Where this deployment is reached, as far as that was learnt. */

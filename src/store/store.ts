@@ -1,4 +1,5 @@
 /** All tables of one keyring over one database. SQL and nothing else. */
+import { ChoreTable } from "./chores.ts";
 import { ConnectionTable } from "./connections.ts";
 import { DeliveryTable } from "./deliveries.ts";
 import { DestinationTable } from "./destinations.ts";
@@ -14,6 +15,7 @@ import { RotationTable } from "./rotations.ts";
 import { RowCache } from "./row-cache.ts";
 import { SettingTable } from "./settings.ts";
 import type { Sql } from "./sql.ts";
+import { SubscriptionTable } from "./subscriptions.ts";
 import { ValueClaimTable } from "./value-claims.ts";
 import { Verifiables } from "./verifiables.ts";
 import { VersionTable } from "./versions.ts";
@@ -29,6 +31,8 @@ export class Store {
   readonly connections: ConnectionTable;
   readonly events: EventTable;
   readonly idempotency: IdempotencyTable;
+  readonly subscriptions: SubscriptionTable;
+  readonly chores: ChoreTable;
   readonly valueClaims: ValueClaimTable;
   readonly policies: PolicyTable;
   readonly keyUses: KeyUseTable;
@@ -65,6 +69,8 @@ export class Store {
     this.events = new EventTable(held, (row) => this.#appended.push(row));
     this.idempotency = new IdempotencyTable(held, cache, this.due);
     this.valueClaims = new ValueClaimTable(held, cache, this.due);
+    this.subscriptions = new SubscriptionTable(held, cache, this.due);
+    this.chores = new ChoreTable(held, cache, this.due);
     this.policies = new PolicyTable(held, cache, this.due);
   }
 

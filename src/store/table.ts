@@ -50,6 +50,13 @@ export class Table<Row extends { id: string }> implements Holder {
     return rows.map((row) => this.decode(row));
   }
 
+  /** How many rows there are, by the rest of a SELECT. */
+  protected tally(rest: string): number {
+    return (
+      this.sql.all<{ count: number }>(`SELECT count(*) AS count FROM ${this.name} ${rest}`)[0]?.count ?? 0
+    );
+  }
+
   /**
    * The rows of which something is so, by their ids under a name in the cache. Whoever writes the table adds the new ones there.
    * @param rest the same as `isSo`, for the database

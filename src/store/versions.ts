@@ -133,6 +133,11 @@ export class VersionTable extends WorkTable<VersionRow> {
     return this.alive(keyId).find(({ stage }) => stage === "current");
   }
 
+  /** Versions whose revocation does not succeed, after the common backoff table. */
+  countStuck(): number {
+    return this.tally("INDEXED BY versionStuck WHERE stage = 'revoking' AND attempt >= 7");
+  }
+
   byFingerprint(fingerprint: Uint8Array): VersionRow[] {
     return this.select("WHERE fingerprint = ?", fingerprint);
   }

@@ -209,12 +209,30 @@ export function readTables(ring: Pick<TestKeyring, "code">): Promise<Record<stri
 
 /** All that a refused request must leave as it was. Uses of a root token are events, and shift the numbers of those after. */
 export async function snapshot(ring: Pick<TestKeyring, "code">): Promise<unknown> {
-  const { event = [], ...rest } = await readTables(ring);
+  const { event = [], subscription = [], due = [], ...rest } = await readTables(ring);
   const events = event
     .filter((row) => row.type !== "root.used")
     .map(({ id, type, data }) => ({ id, type, data }));
-  return JSON.parse(JSON.stringify({ ...rest, events }, (_, value) => readable(value)));
+  // Who hears of everything is told of those uses, too: how far that has come is no change either.
+  const told = new Set(subscription.filter(({ types }) => types === "[]").map(({ id }) => id));
+  const tables = {
+    ...rest,
+    subscription: subscription.map((row) => (told.has(row.id) ? { ...row, ...UNTOLD } : row)),
+    due: due.filter(({ id }) => !told.has(id)),
+  };
+  return JSON.parse(JSON.stringify({ ...tables, events }, (_, value) => readable(value)));
 }
+
+const UNTOLD = {
+  sentSeq: 0,
+  state: "",
+  attempt: 0,
+  provenAt: 0,
+  lastCall: "",
+  claim: 0,
+  leaseUntil: 0,
+  dueAt: 0,
+} satisfies Row;
 
 function readable(value: unknown): unknown {
   return value instanceof ArrayBuffer ? Buffer.from(value).toString("hex") : value;

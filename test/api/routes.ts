@@ -1,6 +1,7 @@
 /** Every route with what it needs: tests loop over this table, and one compares it with the contract. */
 import type { Scope } from "../../src/keyring/scopes.ts";
 import { ROOT, request, type TestKeyring } from "../support/api.ts";
+import { QUIET_URL } from "../support/network.ts";
 import { exportFile, PASSPHRASE, PUBLIC_KEY, wipe } from "../support/transfer.ts";
 import { makeLostKey, makeStuckRevocation, makeStuckRotation } from "./fixtures.ts";
 
@@ -25,6 +26,13 @@ export interface Route {
 export function fill(path: string, ...values: unknown[]): string {
   const known: Record<string, unknown> = Object.assign({}, ...values);
   return path.replace(/\{(\w+)\}/g, (whole, name: string) => String(known[name] ?? whole));
+}
+
+/** One that hears of nothing that happens in these tests. */
+const SUBSCRIPTION = { name: "ops", url: QUIET_URL, types: ["chain.broken"] };
+
+function subscribe(ring: TestKeyring): Promise<unknown> {
+  return ring.call("POST", "/v1/subscriptions", { body: SUBSCRIPTION });
 }
 
 export const ROUTES: readonly Route[] = [
@@ -364,6 +372,72 @@ export const ROUTES: readonly Route[] = [
     path: "/v1/events/verify",
     scopes: ["events:read"],
     status: 200,
+  },
+  {
+    method: "POST",
+    pattern: "/v1/subscriptions",
+    path: "/v1/subscriptions",
+    scopes: ["settings:write"],
+    status: 201,
+    body: SUBSCRIPTION,
+  },
+  {
+    method: "GET",
+    pattern: "/v1/subscriptions",
+    path: "/v1/subscriptions",
+    scopes: ["settings:read"],
+    status: 200,
+  },
+  {
+    method: "GET",
+    pattern: "/v1/subscriptions/{id}",
+    path: "/v1/subscriptions/ops",
+    scopes: ["settings:read"],
+    status: 200,
+    prepare: subscribe,
+  },
+  {
+    method: "PATCH",
+    pattern: "/v1/subscriptions/{id}",
+    path: "/v1/subscriptions/ops",
+    scopes: ["settings:write"],
+    status: 200,
+    body: { types: ["chain.broken"], rotateSecret: true },
+    prepare: subscribe,
+  },
+  {
+    method: "DELETE",
+    pattern: "/v1/subscriptions/{id}",
+    path: "/v1/subscriptions/ops",
+    scopes: ["settings:write"],
+    status: 204,
+    prepare: subscribe,
+  },
+  {
+    method: "POST",
+    pattern: "/v1/subscriptions/{id}/test",
+    path: "/v1/subscriptions/ops/test",
+    scopes: ["settings:write"],
+    status: 200,
+    prepare: subscribe,
+  },
+  {
+    method: "POST",
+    pattern: "/v1/subscriptions/{id}/replay",
+    path: "/v1/subscriptions/ops/replay",
+    scopes: ["settings:write"],
+    status: 202,
+    body: { since: 1 },
+    prepare: subscribe,
+  },
+  { method: "GET", pattern: "/v1/settings", path: "/v1/settings", scopes: ["settings:read"], status: 200 },
+  {
+    method: "PATCH",
+    pattern: "/v1/settings",
+    path: "/v1/settings",
+    scopes: ["settings:write"],
+    status: 200,
+    body: { heartbeat: "24h" },
   },
 ];
 

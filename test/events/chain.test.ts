@@ -99,7 +99,7 @@ describe("the hash chain", () => {
     const slipped = await verifyAfter(`
       UPDATE event SET seq = -(seq + 1) WHERE seq >= 4;
       UPDATE event SET seq = -seq WHERE seq < 0;
-      INSERT INTO event SELECT 4, 'evt_x', type, at, actor, keyId, data, hash FROM event WHERE seq = 3`);
+      INSERT INTO event SELECT 4, 'evt_x', type, at, actor, keyId, data, hash, revision FROM event WHERE seq = 3`);
     expect(slipped).toEqual({ ok: false, count: 3, brokenAt: 4 });
   });
 

@@ -69,7 +69,12 @@ describe("the history of a rotation", () => {
     const { id } = await scene.rotate();
     await runUntil(scene, Date.now() + HOUR);
     const types = (await scene.events()).map((event) => event.type);
-    expect(types.slice(-3)).toEqual(["delivery.succeeded", "key.rotation.failed", "key.revoked"]);
+    expect(types.slice(-4)).toEqual([
+      "delivery.succeeded",
+      "key.rotation.failed",
+      "key.revoked",
+      "health.changed",
+    ]);
     expect((await scene.events("key.rotation.failed"))[0]?.data).toEqual({
       rotationId: id,
       state: "failed",

@@ -88,7 +88,7 @@ function assertNothingUnderWay(store: Store, state: DurableObjectState): void {
 }
 
 function listLeases(_: Store, { storage }: DurableObjectState): string[] {
-  return ["rotation", "version", "delivery", "edgeRecord"].flatMap((table) =>
+  return ["rotation", "version", "delivery", "edgeRecord", "subscription"].flatMap((table) =>
     storage.sql
       .exec<{ id: string; leaseUntil: number }>(
         `SELECT id, leaseUntil FROM ${table} WHERE leaseUntil > ?`,

@@ -12,6 +12,8 @@ const OWNERS = {
   idempotency: "idempotency",
   edgeRecord: "edge",
   claim: "claim",
+  subscription: "subscription",
+  chore: "chore",
   key: "start",
 } as const satisfies Record<string, DueKind>;
 const URGENT = ["rotation", "version", "delivery"];

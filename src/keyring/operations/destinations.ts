@@ -1,5 +1,6 @@
 /** Destinations: create, list, read, change, delete, test; and the list of deliveries. */
 import { sha256 } from "../../crypto/hash.ts";
+import { describeProblem } from "../../destinations/address.ts";
 import { destinationOf } from "../../destinations/registry.ts";
 import type { Failure } from "../../errors/catalogue.ts";
 import { fieldErrorsOf } from "../../errors/fields.ts";
@@ -242,7 +243,7 @@ function parseConfig(
   if (problem)
     return err({
       code: "invalid",
-      errors: [{ path: "config.url", message: URL_PROBLEMS[problem] ?? problem }],
+      errors: [{ path: "config.url", message: describeProblem(problem) }],
     });
   return ok(data);
 }
@@ -251,16 +252,6 @@ function parseConfig(
 const NO_CLAIM_TOKEN = {
   path: "config.secretMode",
   message: "this destination has no claim token, as it was made without; make another with this mode",
-};
-
-const URL_PROBLEMS: Record<string, string> = {
-  "not-a-url": "must be a URL",
-  "not-https": "must be https",
-  "has-credentials": "must not carry a user name or password",
-  "has-port": "must use the default port",
-  "ip-address": "must be a name, not an address",
-  "private-name": "must be a public name",
-  "too-long": "must have at most 2048 characters",
 };
 
 function secretPlace(id: string, revision: number) {

@@ -1,8 +1,8 @@
 /** What holds for a keyring as a whole: the kill switch of scheduled rotations, and how many run at once. */
 import type { Failure } from "../../errors/catalogue.ts";
 import { err, ok, type Result } from "../../result.ts";
+import { planHeartbeat } from "../../rotation/chores.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
-import type { Limits } from "../../store/settings.ts";
 import type { Caller } from "../caller.ts";
 import { isoOf } from "../views.ts";
 
@@ -17,10 +17,15 @@ export interface SettingsView {
   /** Null when nothing holds scheduled rotations. */
   hold: HoldView | null;
   limits: { rotations: number | null; rotationsPerConnection: number | null };
+  /** How often the keyring says that it is alive, as a duration; `0` for never. */
+  heartbeat: string;
 }
 
 export interface PatchSettingsInput {
-  limits: { rotations?: number | null | undefined; rotationsPerConnection?: number | null | undefined };
+  limits?:
+    | { rotations?: number | null | undefined; rotationsPerConnection?: number | null | undefined }
+    | undefined;
+  heartbeat?: string | undefined;
 }
 
 export interface HoldInput {
@@ -41,30 +46,31 @@ export function getSettings(context: EngineContext): SettingsView {
       by: hold.by,
     },
     limits: { rotations, rotationsPerConnection },
+    heartbeat: settings.heartbeat(),
   };
 }
 
-/** Changes the limits that are given; null takes one away. */
+/** Changes the settings that are given; null takes a limit away. The first heartbeat follows after its time, not at once. */
 export function patchSettings(
   context: EngineContext,
   caller: Caller,
-  { limits }: PatchSettingsInput,
+  { limits, heartbeat }: PatchSettingsInput,
 ): Result<SettingsView, Failure> {
   const { settings } = context.store;
-  const known: Limits = settings.limits();
-  const {
-    rotations = known.rotations ?? null,
-    rotationsPerConnection = known.rotationsPerConnection ?? null,
-  } = limits;
-  settings.setLimits({
-    ...(rotations !== null && { rotations }),
-    ...(rotationsPerConnection !== null && { rotationsPerConnection }),
-  });
-  record(context, {
-    type: "settings.updated",
-    actor: caller.id,
-    data: { rotations, rotationsPerConnection },
-  });
+  if (limits) {
+    const known = getSettings(context).limits;
+    const { rotations = known.rotations, rotationsPerConnection = known.rotationsPerConnection } = limits;
+    settings.setLimits({
+      ...(rotations !== null && { rotations }),
+      ...(rotationsPerConnection !== null && { rotationsPerConnection }),
+    });
+    const data = { rotations, rotationsPerConnection };
+    record(context, { type: "settings.updated", actor: caller.id, data });
+  }
+  if (heartbeat !== undefined && heartbeat !== settings.heartbeat()) {
+    planHeartbeat(context, heartbeat);
+    record(context, { type: "settings.updated", actor: caller.id, data: { heartbeat } });
+  }
   return ok(getSettings(context));
 }
 

@@ -2,7 +2,7 @@
 import { Keyring as RealKeyring } from "../../../src/keyring/keyring.ts";
 import { claimDue, InFlight } from "../../../src/rotation/claims.ts";
 import type { EngineContext } from "../../../src/rotation/context.ts";
-import { LANES, laneOf, WORK_LANES, type WorkKind } from "../../../src/store/due.ts";
+import { LANES, laneOf, WORK_LANES } from "../../../src/store/due.ts";
 import { durableObjectSql } from "../../../src/store/sql.ts";
 import { Store } from "../../../src/store/store.ts";
 import { type Meter, meter } from "../../support/meter.ts";
@@ -13,7 +13,7 @@ const DAY_MS = 86_400_000;
 /** Older than any `maxAge` that a benchmark uses. */
 const AGED_MS = 40 * DAY_MS;
 
-export type Kind = Exclude<WorkKind, "idempotency" | "policy" | "edge" | "claim">;
+export type Kind = "rotation" | "version" | "delivery";
 
 type Standing = {
   stage: string;
