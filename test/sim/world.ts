@@ -144,7 +144,8 @@ function bindingReport(reply: Reply<number>, method: string, at: number) {
   };
 }
 
-function answerOf(reply: Reply<number>, method: string, host: string, at: number): OutboundAnswer {
+/** What Rekey hears of a reply. */
+export function answerOf(reply: Reply<number>, method: string, host: string, at: number): OutboundAnswer {
   const report = (code: string, status?: number) => ({
     method,
     host,
