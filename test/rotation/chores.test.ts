@@ -4,6 +4,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { registryOf } from "../../src/registry/stub.ts";
 import { pass, setTime } from "../support/clock.ts";
+import { rotationRow } from "../support/database.ts";
 import { alarmAt, inside, quiet, runUntil, stubOf } from "../support/inside.ts";
 import { meter } from "../support/meter.ts";
 import { cron, makeScene, type Scene } from "../support/scene.ts";
@@ -178,7 +179,7 @@ describe("a change of health", () => {
     expect(await changes(scene)).toEqual([]);
   });
 
-  it("by a rotation that stays blocked is told when its time to deliver is over", async () => {
+  it("by a rotation that is blocked and fails at its deadline is told then", async () => {
     const scene = await makeScene();
     const hook = await scene.webhook("hook");
     await scene.key({ destinations: ["hook"], policy: { deliverWithin: "2h" } });
@@ -190,6 +191,22 @@ describe("a change of health", () => {
     expect(await changes(scene)).toEqual([]);
     await runUntil(scene, Date.now() + 5 * MINUTE);
     expect(await changes(scene)).toEqual([["healthy", "degraded"]]);
+  });
+
+  it("by one that is blocked without end is told when its time to deliver is over", async () => {
+    const scene = await makeScene();
+    const { id: keyId } = await scene.key({});
+    const deadlineAt = Date.now() + 30 * MINUTE;
+    const blocked = { keyId, state: "blocked" as const, deadlineAt, dueAt: deadlineAt + HOUR };
+    await inside(scene, async (store, { storage }) => {
+      store.rotations.insert(rotationRow(blocked));
+      store.chores.set("health", Date.now());
+      await storage.setAlarm(Date.now());
+    });
+    await runUntil(scene, deadlineAt);
+    expect(await changes(scene)).toEqual([]);
+    await runUntil(scene, deadlineAt + 2 * MINUTE);
+    expect(await changes(scene)).toEqual([["healthy", "failing"]]);
   });
 
   it("that no event announces is seen when the sweep comes", async () => {
