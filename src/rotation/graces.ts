@@ -2,10 +2,10 @@
  * The deadline of a version in grace, as people may move it: never once it has passed, never past the policy's `maxGrace` or the key's
  * own end. Inside the caller's transaction; no calls.
  */
-import { parseDuration } from "../duration.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { VersionRow } from "../store/versions.ts";
 import type { EngineContext } from "./context.ts";
+import { maxGraceMs } from "./policy.ts";
 import { slowestPropagationMs, supersede } from "./sends.ts";
 
 /** Whether a version is in its grace, which has not passed. */
@@ -13,13 +13,12 @@ export function isInGrace({ stage, graceEndsAt }: VersionRow, now: number): bool
   return stage === "previous" && graceEndsAt !== null && now < graceEndsAt;
 }
 
-/** The latest that a version's grace may end by a person's wish. Milliseconds since the epoch; Infinity without a limit. */
+/** The latest that a version's grace may end, whatever holds it. Milliseconds since the epoch. */
 export function latestGraceEnd(
   { policy, expiresAt }: Pick<KeyRow, "policy" | "expiresAt">,
   { retiredAt, promotedAt, issuedAt }: VersionRow,
 ): number {
-  const longest = policy.maxGrace === undefined ? Infinity : parseDuration(policy.maxGrace);
-  return Math.min((retiredAt ?? promotedAt ?? issuedAt) + longest, expiresAt ?? Infinity);
+  return Math.min((retiredAt ?? promotedAt ?? issuedAt) + maxGraceMs(policy), expiresAt ?? Infinity);
 }
 
 /** Takes a version out of its grace for a rollback: like a new one it has no deadline until that is over. */

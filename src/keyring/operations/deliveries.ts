@@ -8,6 +8,7 @@ import { isAcknowledgeToken } from "../../rotation/message-tokens.ts";
 import * as replay from "../../rotation/replay.ts";
 import { authenticate, type Caller, type Credential } from "../caller.ts";
 import { decodeCursor, encodeCursor } from "../page.ts";
+import { findActable } from "../power.ts";
 import { type DeliveryView, viewDelivery } from "../views.ts";
 import { destinationNotFound } from "./destinations.ts";
 import { badCursor } from "./keys.ts";
@@ -60,6 +61,8 @@ export function replayDelivery(
 ): Result<DeliveryView, Failure> {
   const row = context.store.deliveries.get(id);
   if (!row) return err(deliveryNotFound());
+  const key = findActable(context, caller, row.keyId);
+  if (!key.ok) return key;
   const refusal = replay.findReplayRefusal(context, row);
   if (refusal) return err(refusal);
   const { keyId, destinationId, number, revision } = row;

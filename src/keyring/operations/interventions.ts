@@ -8,8 +8,8 @@ import type { KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
 import type { VersionRow } from "../../store/versions.ts";
 import type { Caller } from "../caller.ts";
+import { findActable, findCallerCooldown } from "../power.ts";
 import { type KeyView, type RotationView, viewKey, viewRotation } from "../views.ts";
-import { keyNotFound } from "./keys.ts";
 
 export type Intervention = "cancel" | "retry" | "abandon";
 
@@ -22,13 +22,16 @@ const EVENTS = {
 /** Cancels, retries or abandons a rotation. */
 export function intervene(
   context: EngineContext,
-  { id: actor }: Caller,
+  caller: Caller,
   id: string,
   what: Intervention,
 ): Result<RotationView, Failure> {
   const { store } = context;
   const rotation = store.rotations.get(id);
   if (!rotation) return err({ code: "not-found", detail: "no rotation has this id" });
+  const key = findActable(context, caller, rotation.keyId);
+  if (!key.ok) return key;
+  const actor = caller.id;
   record(context, {
     type: EVENTS[what],
     actor,
@@ -63,8 +66,9 @@ export function rollBackKey(
   idOrName: string,
   input: RollbackInput,
 ): Result<RotationRow, Failure> {
-  const key = context.store.keys.find(idOrName);
-  if (!key) return err(keyNotFound());
+  const found = findActable(context, caller, idOrName);
+  if (!found.ok) return found;
+  const key = found.value;
   if (key.state === "deleting" || key.state === "deleted") return err({ code: "key-deleting" });
   if (key.state === "revoked") return err({ code: "key-revoked" });
   if (key.state === "lost") return err({ code: "key-lost" });
@@ -80,7 +84,7 @@ export function extendGrace(
   number: number,
   grace: string,
 ): Result<KeyView, Failure> {
-  return onVersion(context, idOrName, number, (key, version) =>
+  return onVersion(context, caller, idOrName, number, (key, version) =>
     engine.extendGrace(context, key, version, grace, caller.id),
   );
 }
@@ -92,7 +96,7 @@ export function finishGrace(
   idOrName: string,
   number: number,
 ): Result<KeyView, Failure> {
-  return onVersion(context, idOrName, number, (key, version) =>
+  return onVersion(context, caller, idOrName, number, (key, version) =>
     engine.finishGrace(context, key, version, caller.id),
   );
 }
@@ -104,19 +108,25 @@ export function abandonVersion(
   idOrName: string,
   number: number,
 ): Result<KeyView, Failure> {
-  return onVersion(context, idOrName, number, (_, version) =>
+  return onVersion(context, caller, idOrName, number, (_, version) =>
     engine.abandonVersion(context, version, caller.id),
   );
 }
 
+/** Acts on a version of a key. Who was just replaced may not: it would end the owner's grace, or lengthen a thief's. */
 function onVersion(
-  { store }: EngineContext,
+  context: EngineContext,
+  caller: Caller,
   idOrName: string,
   number: number,
   act: (key: KeyRow, version: VersionRow) => Result<VersionRow, Failure>,
 ): Result<KeyView, Failure> {
-  const key = store.keys.find(idOrName);
-  if (!key) return err(keyNotFound());
+  const { store } = context;
+  const found = findActable(context, caller, idOrName);
+  if (!found.ok) return found;
+  const cooldown = findCallerCooldown(context, caller);
+  if (cooldown) return err(cooldown);
+  const key = found.value;
   const version = store.versions.byNumber(key.id, number);
   if (!version) return err({ code: "not-found", detail: `the key has no version ${number}` });
   const done = act(key, version);
