@@ -108,6 +108,9 @@ const versionSchema = z
     issuedAt: timeOutSchema,
     promotedAt: optionalTimeOutSchema,
     graceEndsAt: optionalTimeOutSchema,
+    heldSince: optionalTimeOutSchema.openapi({
+      description: "Its grace is held beyond its time since then, as something in `revokeWhen` is missing.",
+    }),
     endReason: z.enum(["rotated", "revoked", "deleted", "discarded", "lost", "compromised"]).nullable(),
     revokedAt: optionalTimeOutSchema,
     confirmed: z.boolean().openapi({ description: "It was seen to be refused." }),

@@ -1,7 +1,8 @@
 /** A policy on the wire: when a key rotates, and how long its old value lives. */
 import { z } from "@hono/zod-openapi";
-import { durationSchema, parseDuration, periodSchema } from "../duration.ts";
+import { durationSchema, isDuration, parseDuration, periodSchema } from "../duration.ts";
 import { isCron, isTimeZone } from "../rotation/calendar.ts";
+import type { RevokeCondition } from "../store/keys.ts";
 
 const MAX_WINDOW_MS = 7 * 24 * 3_600_000;
 
@@ -45,6 +46,13 @@ const freezeSchema = z
   })
   .openapi("Freeze", { description: "No rotation begins in this time, except in an emergency." });
 
+/** A word, or `oldIdle` with a duration. */
+function isCondition(text: string): text is RevokeCondition {
+  const [word = "", duration = "0", ...more] = text.split(":");
+  if (word === "oldIdle") return more.length === 0 && duration !== "0" && isDuration(duration);
+  return text === "delivered" || text === "acknowledged" || text === "newSeen";
+}
+
 const policyShape = {
   maxAge: periodSchema
     .optional()
@@ -63,6 +71,24 @@ const policyShape = {
   maxGrace: durationSchema.optional().openapi({
     description:
       "The longest an old version may live, whatever was asked for or holds it. Default 30d, or grace when that is longer.",
+  }),
+  revokeWhen: z
+    .array(
+      z.string().refine(isCondition, {
+        message: "must be delivered, acknowledged, newSeen or oldIdle with a duration, such as oldIdle:1h",
+      }),
+    )
+    .min(1)
+    .max(4)
+    .optional()
+    .openapi({
+      example: ["acknowledged", "oldIdle:1h"],
+      description:
+        "What has to be so, all of it, before the old version may go, up to maxGrace: every required destination holds the new one (delivered, the default), every webhook's consumer has acknowledged it (acknowledged), verification has seen it (newSeen), verification has not seen the old one for that long (oldIdle).",
+    }),
+  onCeiling: z.enum(["revoke", "hold"]).optional().openapi({
+    description:
+      "What happens at maxGrace when something is still missing: revoke (the default), or hold it until somebody finishes it.",
   }),
   deliverWithin: durationSchema
     .optional()

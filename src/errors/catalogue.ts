@@ -278,6 +278,11 @@ export const CATALOGUE = {
     title: "The version leaked",
     remedy: "Rotate the key instead.",
   },
+  "taken-back": {
+    status: 409,
+    title: "The version was taken back by a rollback",
+    remedy: "Nobody goes forward to it again. Rotate the key instead.",
+  },
   "value-not-kept": {
     status: 409,
     title: "Only a hash of that version is kept, so it cannot be delivered",

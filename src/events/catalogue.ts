@@ -42,6 +42,7 @@ export const EVENT_TYPES = [
   "key.rolled-back",
   "key.grace.extended",
   "key.grace.finished",
+  "key.grace.ending",
   "key.rotation.cancelled",
   "key.rotation.retried",
   "key.rotation.abandoned",

@@ -25,6 +25,8 @@ export interface VersionView {
   issuedAt: string;
   promotedAt: string | null;
   graceEndsAt: string | null;
+  /** Since when its grace is held beyond its time, as something in `revokeWhen` is missing. */
+  heldSince: string | null;
   endReason: EndReason | null;
   revokedAt: string | null;
   confirmed: boolean;
@@ -277,6 +279,7 @@ function viewVersion(row: VersionRow): VersionView {
     issuedAt: iso(row.issuedAt),
     promotedAt: isoOf(row.promotedAt),
     graceEndsAt: isoOf(row.graceEndsAt),
+    heldSince: isoOf(row.heldAt),
     endReason: row.endReason,
     revokedAt: isoOf(row.revokedAt),
     confirmed: row.confirmed,

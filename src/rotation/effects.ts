@@ -8,6 +8,7 @@ import { type EndReason, NEW_VERSION, type VersionRow } from "../store/versions.
 import { type EngineContext, record } from "./context.ts";
 import { publish } from "./edge.ts";
 import { returnToGrace } from "./graces.ts";
+import { firstDeadline, graceDueAt } from "./holding.ts";
 import { DAILY_MS } from "./moves.ts";
 import { cooldownEndsAt, graceEndsAt } from "./policy.ts";
 import type { Effect, Position } from "./position.ts";
@@ -204,13 +205,18 @@ function retireOld(context: EngineContext, rotation: RotationRow, key: KeyRow, o
   const endsAt =
     overlap === "provider" && rotation.oldEndsAt !== null
       ? rotation.oldEndsAt
-      : graceEndsAt(key.policy, rotation.grace, slowestPropagationMs(context, key.id), now);
+      : firstDeadline(
+          key.policy,
+          graceEndsAt(key.policy, rotation.grace, slowestPropagationMs(context, key.id), now),
+          now,
+        );
   store.versions.update(old, {
     stage: "previous",
     endReason: "rotated",
     retiredAt: now,
+    heldAt: null,
     graceEndsAt: endsAt,
-    dueAt: Math.max(endsAt, now),
+    dueAt: overlap === "ours" ? graceDueAt(key.policy, endsAt, now) : Math.max(endsAt, now),
   });
 }
 

@@ -15,6 +15,7 @@ import type { EngineContext } from "./context.ts";
 import { settleRecord, writeRecord } from "./edge.ts";
 import { keyOf, recordOrphan } from "./effects.ts";
 import { factsOf } from "./facts.ts";
+import { reviewGrace } from "./holding.ts";
 import { transition } from "./machine.ts";
 import { settleDelivery, settleRetirement } from "./outcomes.ts";
 import type { Outage } from "./policy.ts";
@@ -326,11 +327,7 @@ export class Engine {
         const fresh = store.versions.get(before.id);
         if (!fresh || fresh.claim !== before.claim) return undefined;
         if (!outcome) {
-          return store.versions.update(fresh, {
-            dueAt: fresh.graceEndsAt,
-            leaseUntil: null,
-            claim: fresh.claim + 1,
-          });
+          return reviewGrace(this.#context, fresh);
         }
         return settleRetirement(this.#context, fresh, outcome, leaseToGoOn(fresh, this.#context.now()));
       });

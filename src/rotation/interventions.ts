@@ -11,6 +11,7 @@ import { type EngineContext, record } from "./context.ts";
 import { keyOf, killVersion, versionOf } from "./effects.ts";
 import { mayHaveMinted } from "./facts.ts";
 import { isInGrace, latestGraceEnd } from "./graces.ts";
+import { graceDueAt } from "./holding.ts";
 import { afterDeath } from "./outcomes.ts";
 
 /**
@@ -108,7 +109,10 @@ export function extendGrace(
   const latest = latestGraceEnd(key, version);
   if (endsAt > latest)
     return err({ code: "grace-limit", detail: `it may end at ${iso(latest)} at the latest` });
-  const row = store.versions.update(version, { graceEndsAt: endsAt, dueAt: endsAt });
+  const row = store.versions.update(version, {
+    graceEndsAt: endsAt,
+    dueAt: graceDueAt(key.policy, endsAt, context.now()),
+  });
   record(context, {
     type: "key.grace.extended",
     actor,

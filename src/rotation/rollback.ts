@@ -65,14 +65,17 @@ function pick(
   number: number | undefined,
 ): Result<VersionRow, Failure> {
   const versions = store.versions.ofKey(key.id);
+  const newest = store.versions.current(key.id)?.number ?? 0;
   const found =
     number === undefined
-      ? versions.findLast((version) => isInGrace(version, now()))
+      ? versions.findLast((version) => isInGrace(version, now()) && version.number < newest)
       : versions.find((version) => version.number === number);
   if (number !== undefined && !found) {
     return err({ code: "not-found", detail: `the key has no version ${number}` });
   }
   if (found && found.compromisedAt !== null) return err({ code: "version-leaked" });
+  // Otherwise who holds the value that was taken back could take it back in turn.
+  if (found && found.number > newest) return err({ code: "taken-back" });
   if (!found || !isInGrace(found, now())) return err({ code: "not-in-grace" });
   const isSent = store.destinations.linksOfKey(key.id).length > 0;
   return isSent && found.sealed === null ? err({ code: "value-not-kept" }) : ok(found);

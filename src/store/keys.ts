@@ -41,6 +41,8 @@ export interface Policy {
   paused?: boolean | undefined;
   grace?: string | undefined;
   maxGrace?: string | undefined;
+  revokeWhen?: RevokeCondition[] | undefined;
+  onCeiling?: "revoke" | "hold" | undefined;
   deliverWithin?: string | undefined;
   cooldown?: string | undefined;
   onCompromise?: OnCompromise | undefined;
@@ -55,6 +57,9 @@ export interface Verification {
   /** Valid answers in all. */
   usage?: { limit: number } | undefined;
 }
+
+/** What has to be so before an old version may go; `oldIdle:1h` is that nobody has used it for an hour. */
+export type RevokeCondition = "delivered" | "acknowledged" | "newSeen" | `oldIdle:${string}`;
 
 /** What happens when the current value of a key leaked; rotation/compromise.ts says what each means. */
 export type OnCompromise = "replace-first" | "hold" | "revoke-first" | "revoke-only" | "notify-only";

@@ -309,6 +309,9 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX versionStuck ON version (keyId) WHERE stage = 'revoking' AND attempt >= 7;
   CREATE INDEX deliveryFailing ON delivery (keyId) WHERE state = 'failing';
   `,
+  `
+  ALTER TABLE version ADD COLUMN heldAt INTEGER;
+  `,
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */

@@ -34,6 +34,8 @@ export interface VersionRow extends Urgent {
   promotedAt: number | null;
   /** When its grace began: what `maxGrace` counts from. */
   retiredAt: number | null;
+  /** Since when its grace is held beyond its time, as something in `revokeWhen` is missing. */
+  heldAt: number | null;
   graceEndsAt: number | null;
   endReason: EndReason | null;
   /** When the service took the revocation. */
@@ -56,6 +58,7 @@ export const NEW_VERSION = {
   ...UNCLAIMED,
   promotedAt: null,
   retiredAt: null,
+  heldAt: null,
   graceEndsAt: null,
   endReason: null,
   serviceRevokedAt: null,
@@ -88,6 +91,7 @@ export class VersionTable extends WorkTable<VersionRow> {
       issuedAt: "plain",
       promotedAt: "plain",
       retiredAt: "plain",
+      heldAt: "plain",
       graceEndsAt: "plain",
       endReason: "plain",
       serviceRevokedAt: "plain",

@@ -57,6 +57,7 @@ describe("creating a destination", () => {
       state: "unproven",
       provenAt: null,
       lastCall: null,
+      opensAt: null,
       usedBy: [],
       createdAt: expect.any(String),
       createdBy: "root",

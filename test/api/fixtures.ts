@@ -1,5 +1,5 @@
 /** What the tests of the API share: filled keyrings, access keys, the shape of a problem, and everything that is stored. */
-import { runInDurableObject } from "cloudflare:test";
+import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, vi } from "vitest";
 import type { FailureCode, FieldError } from "../../src/errors/catalogue.ts";
@@ -131,8 +131,7 @@ export function objectOf(ring: Pick<TestKeyring, "code">) {
 export async function makeLostKey(ring: TestKeyring, name: string, more: object = {}): Promise<Made> {
   const made = await makeKey(ring, name, more);
   await settle(ring);
-  await runInDurableObject(objectOf(ring), (_, { storage }) => {
-    const store = new Store(durableObjectSql(storage));
+  await changeStore(ring, (store) => {
     const key = store.keys.get(made.id);
     const version = store.versions.current(made.id);
     if (!key || !version) throw new Error("no key");
@@ -142,9 +141,15 @@ export async function makeLostKey(ring: TestKeyring, name: string, more: object 
   return made;
 }
 
-/** Looks at a keyring's tables, or changes them, in its own object. */
-export function onStore<T>(ring: Pick<TestKeyring, "code">, look: (store: Store) => T): Promise<T> {
-  return runInDurableObject(objectOf(ring), (_, { storage }) => look(new Store(durableObjectSql(storage))));
+/** Changes a keyring's tables past its object, which remembers what it has read: it is started anew. */
+export async function changeStore(
+  ring: Pick<TestKeyring, "code">,
+  change: (store: Store) => unknown,
+): Promise<void> {
+  await runInDurableObject(objectOf(ring), (_, { storage }) => {
+    change(new Store(durableObjectSql(storage)));
+  });
+  await abortAllDurableObjects();
 }
 
 /** A live rotation of a key of its own, as a service outside may leave one. Nothing wakes it for an hour. */
@@ -156,7 +161,7 @@ export async function makeStuckRotation(
   await settle(ring);
   const live = `rot_${made.id.slice(4)}`;
   const now = Date.now();
-  await onStore(ring, (store) =>
+  await changeStore(ring, (store) =>
     store.rotations.insert({
       ...NEW_ROTATION,
       id: live,
@@ -183,7 +188,7 @@ export async function makeStuckRotation(
 
 /** Has the first version of `billing` wait for its next try to be revoked, in an hour. */
 export async function makeStuckRevocation(ring: TestKeyring): Promise<void> {
-  await onStore(ring, (store) => {
+  await changeStore(ring, (store) => {
     const key = store.keys.byName("billing");
     const version = key && store.versions.byNumber(key.id, 1);
     if (!version) throw new Error("no version");

@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { TestKeyring } from "../support/api.ts";
 import {
+  changeStore,
   expectInvalid,
   expectProblem,
   type Furnished,
@@ -11,7 +12,6 @@ import {
   makeKey,
   makeStuckRevocation,
   makeStuckRotation,
-  onStore,
   readTables,
   settle,
   snapshot,
@@ -402,7 +402,7 @@ describe("going back to an earlier version", () => {
     const ring = await furnish();
     const states = { revoked: "key-revoked", lost: "key-lost", deleting: "key-deleting" } as const;
     for (const [state, code] of Object.entries(states)) {
-      await onStore(ring, (store) => {
+      await changeStore(ring, (store) => {
         const key = store.keys.byName("billing");
         if (key) store.keys.update(key, { state: state as keyof typeof states });
       });

@@ -27,6 +27,8 @@ describe("a rotation", () => {
       toVersion: 2,
       attempts: 0,
       problem: null,
+      waitsFor: null,
+      remedy: null,
       lastCall: null,
       nextTryAt: null,
       startedAt: expect.any(String),

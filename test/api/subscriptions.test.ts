@@ -342,26 +342,23 @@ describe("the history", () => {
 describe("settings", () => {
   it("have a heartbeat that is off until it is turned on", async () => {
     const ring = await makeKeyring();
-    expect((await ring.call("GET", "/v1/settings")).body).toEqual({ heartbeat: "0" });
+    expect((await ring.call("GET", "/v1/settings")).body).toMatchObject({ heartbeat: "0" });
     const set = async (heartbeat: string) => {
       expect(await ring.call("PATCH", "/v1/settings", { body: { heartbeat } })).toMatchObject({
         status: 200,
         body: { heartbeat },
       });
-      expect((await ring.call("GET", "/v1/settings")).body).toEqual({ heartbeat });
+      expect((await ring.call("GET", "/v1/settings")).body).toMatchObject({ heartbeat });
     };
     await set("24h");
     await set("5m");
     await set("0");
   });
 
-  it.each(["4m", "10s", "", "daily", "-1h", 5, null, undefined])(
-    "refuse a heartbeat of %j",
-    async (heartbeat) => {
-      const ring = await makeKeyring();
-      const before = await snapshot(ring);
-      expectInvalid(await ring.call("PATCH", "/v1/settings", { body: { heartbeat } }), "heartbeat");
-      expect(await snapshot(ring)).toEqual(before);
-    },
-  );
+  it.each(["4m", "10s", "", "daily", "-1h", 5, null])("refuse a heartbeat of %j", async (heartbeat) => {
+    const ring = await makeKeyring();
+    const before = await snapshot(ring);
+    expectInvalid(await ring.call("PATCH", "/v1/settings", { body: { heartbeat } }), "heartbeat");
+    expect(await snapshot(ring)).toEqual(before);
+  });
 });

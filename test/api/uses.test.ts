@@ -240,7 +240,7 @@ describe("a number of uses", () => {
     const refused = await ring.call("PATCH", "/v1/keys/billing", {
       body: { usage: { limit: 9 }, policy: { maxAge: "30d" } },
     });
-    expectInvalid(refused, "policy.maxAge");
+    expectInvalid(refused, "policy");
     expect(await verify(ring, secret)).toMatchObject({ remaining: 0 });
   });
 });

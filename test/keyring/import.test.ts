@@ -12,7 +12,7 @@ import { type Header, Seals } from "../../src/keyring/transfer/format.ts";
 import { KeyringImport } from "../../src/keyring/transfer/import.ts";
 import { listTables } from "../../src/keyring/transfer/tables.ts";
 import { registryOf } from "../../src/registry/stub.ts";
-import { migrateTo } from "../../src/store/migrations.ts";
+import { migrateTo, SCHEMA_VERSION } from "../../src/store/migrations.ts";
 import { Store } from "../../src/store/store.ts";
 import { expectProblem, readTables } from "../api/fixtures.ts";
 import { ROOT, request } from "../support/api.ts";
@@ -214,14 +214,14 @@ describe("a keyring imported into another deployment", () => {
 
   it("may come from an older Rekey: its tables are brought up to date", async () => {
     const { rows, tables } = await onEmptyDatabase((sql) => {
-      migrateTo(sql, 3);
+      migrateTo(sql, SCHEMA_VERSION - 1);
       const store = new Store(sql);
       store.keys.insert(keyRow({ name: "from-before" }));
       appendEvent(store.events, { type: "keyring.created", actor: "root" }, 1, secureRandom);
       const header: Header = {
         format: "rekey-export",
         version: 1,
-        schema: 3,
+        schema: SCHEMA_VERSION - 1,
         keyring: { name: "before", code: "Before01" },
         exportedAt: new Date().toISOString(),
         sealing: { kind: "public-key", jwe: "x" },

@@ -151,6 +151,11 @@ const WORK = [
   { kind: "delivery", table: "delivery", lane: "IIF(urgent, 2, 4)", works: "state = 'pending'" },
   { kind: "start", table: "key", lane: "1", works: "FALSE" },
   { kind: "idempotency", table: "idempotency", lane: "0", works: "TRUE" },
+  { kind: "claim", table: "claim", lane: "0", works: "TRUE" },
+  { kind: "policy", table: "policy", lane: "0", works: "appliedTo IS NOT NULL" },
+  { kind: "chore", table: "chore", lane: "5", works: "FALSE" },
+  { kind: "subscription", table: "subscription", lane: "5", works: "leaseUntil IS NOT NULL" },
+  { kind: "edge", table: "edgeRecord", lane: "6", works: "FALSE" },
 ] as const;
 
 const OWNERS = WORK.map(

@@ -111,3 +111,20 @@ export function deliveryRow(change: Partial<DeliveryRow> = {}): DeliveryRow {
     ...change,
   };
 }
+
+/** Inserts a row as an earlier schema knew it: columns that came later are left out. */
+export function insertOld(sql: Sql, table: string, row: object): void {
+  const known = sql.all<{ name: string }>("SELECT name FROM pragma_table_info(?)", table);
+  const names = known.map(({ name }) => name).filter((name) => name in row);
+  const values = names.map((name) => {
+    const value: unknown = (row as Record<string, unknown>)[name];
+    if (typeof value === "boolean") return value ? 1 : 0;
+    return typeof value === "object" && value !== null
+      ? JSON.stringify(value)
+      : (value as string | number | null);
+  });
+  sql.all(
+    `INSERT INTO ${table} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})`,
+    ...values,
+  );
+}

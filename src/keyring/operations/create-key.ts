@@ -18,7 +18,7 @@ import { findCallerCooldown, findRoleExcess } from "../power.ts";
 import { isScope } from "../scopes.ts";
 import { type KeyView, viewKey } from "../views.ts";
 import { type LinkInput, resolveLinks } from "./links.ts";
-import { type PolicyChoice, resolvePolicy } from "./policies.ts";
+import { findPolicyErrors, type PolicyChoice, resolvePolicy } from "./policies.ts";
 import { changeVerification, findVerificationErrors, type VerificationInput } from "./verification.ts";
 
 export interface CreateKeyInput {
@@ -62,7 +62,10 @@ export function createKey(
   const policy = resolvePolicy(context, input.policy);
   const errors = findErrors(provider, input, now);
   if (!policy.ok) errors.push(policy.error);
-  else if (isPlanned(policy.value.policy) && input.destinations.length === 0) errors.push(NO_RECEIVER);
+  else {
+    errors.push(...findPolicyErrors(provider, policy.value.policy));
+    if (isPlanned(policy.value.policy) && input.destinations.length === 0) errors.push(NO_RECEIVER);
+  }
   if (!connection.ok) errors.push(connection.error);
   if (input.fields && provider.adopts)
     errors.push(...findValueErrors(context, provider, input.fields, input.reference));

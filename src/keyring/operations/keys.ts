@@ -17,7 +17,7 @@ import { findActable, findCallerCooldown, findSelfRule } from "../power.ts";
 import { type KeySummaryView, type KeyView, summarizeKey, viewKey } from "../views.ts";
 import { findValueErrors, NO_RECEIVER } from "./create-key.ts";
 import { type LinkInput, replaceLinks, resolveLinks } from "./links.ts";
-import { type PolicyChoice, resolvePolicy } from "./policies.ts";
+import { findPolicyErrors, type PolicyChoice, resolvePolicy } from "./policies.ts";
 import {
   changeVerification,
   findVerificationErrors,
@@ -80,6 +80,8 @@ export function patchKey(
   const chosen = resolvePolicy(context, input.policy ?? key.policyId ?? key.policy);
   if (!chosen.ok) return err({ code: "invalid", errors: [chosen.error] });
   const { policy } = chosen.value;
+  const unfit = input.policy === undefined ? [] : findPolicyErrors(context.providerOf(key.provider), policy);
+  if (unfit.length > 0) return err({ code: "invalid", errors: unfit });
   const receivers = links?.value.length ?? store.destinations.linksOfKey(key.id).length;
   if (isPlanned(policy) && receivers === 0) return err({ code: "invalid", errors: [NO_RECEIVER] });
   if (input.verification) {

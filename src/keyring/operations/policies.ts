@@ -1,6 +1,7 @@
 /** Shared policies: make, list, change with a look at the effect first, delete. */
 import type { Failure, FieldError } from "../../errors/catalogue.ts";
 import { newId } from "../../ids.ts";
+import type { Provider } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
 import { changePolicy } from "../../rotation/policies.ts";
@@ -157,6 +158,16 @@ export function resolvePolicy(
   return row
     ? ok({ policy: row.policy, policyId: row.id })
     : err({ path: "policy", message: "no policy has this id or name" });
+}
+
+/** What of a policy a provider cannot do. */
+export function findPolicyErrors(provider: Provider, { revokeWhen = [] }: Policy): FieldError[] {
+  const needsEyes = revokeWhen.some(
+    (condition) => condition === "newSeen" || condition.startsWith("oldIdle:"),
+  );
+  if (!needsEyes || provider.verifiedHere) return [];
+  const message = `${provider.title} does not tell who uses which version; newSeen and oldIdle are for keys that Rekey verifies`;
+  return [{ path: "policy.revokeWhen", message }];
 }
 
 function effectOf(context: EngineContext, row: PolicyRow, policy: Policy): PolicyEffect {

@@ -65,12 +65,9 @@ export function findRefusal(
   const reveals = input.reveal !== "none";
   const hasReceiver = reveals || store.destinations.linksOfKey(key.id).length > 0;
   return (
-    (reveals
-      ? (requireScope(caller, "keys:reveal") ??
-        findExcess(context, caller, key) ??
-        findCallerCooldown(context, caller))
-      : undefined) ??
+    (reveals ? (requireScope(caller, "keys:reveal") ?? findExcess(context, caller, key)) : undefined) ??
     findRotationRefusal(context, key) ??
+    (reveals ? findCallerCooldown(context, caller) : undefined) ??
     findGraceExcess(key, input) ??
     (hasReceiver || store.rotations.live(key.id) ? undefined : { code: "no-receiver" })
   );

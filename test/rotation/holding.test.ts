@@ -1,0 +1,168 @@
+/** `revokeWhen`: an old version lives on until those who use it have moved, and no longer than `maxGrace`. */
+import { describe, expect, it } from "vitest";
+import { type Evidence, findUnmet } from "../../src/rotation/holding.ts";
+import type { Policy } from "../../src/store/keys.ts";
+import { at, pass, setTime } from "../support/clock.ts";
+import { crash, quiet, ring, runUntil } from "../support/inside.ts";
+import { cron, makeScene, type Scene } from "../support/scene.ts";
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const NOW = Date.UTC(2040, 0, 1);
+
+const ALL_WELL: Evidence = {
+  undelivered: [],
+  unacknowledged: [],
+  newSeenAt: NOW,
+  oldSeenAt: null,
+  retiredAt: NOW - 2 * HOUR,
+};
+
+describe("what is missing", () => {
+  it.each<[string, Parameters<typeof findUnmet>[0], Partial<Evidence>, number]>([
+    ["nothing, when all is well", ["delivered", "acknowledged", "newSeen", "oldIdle:1h"], {}, 0],
+    ["a place that does not hold it", ["delivered"], { undelivered: ["hook"] }, 1],
+    ["each consumer that has not acknowledged", ["acknowledged"], { unacknowledged: ["a", "b"] }, 2],
+    ["the new version, when nobody has seen it", ["newSeen"], { newSeenAt: null }, 1],
+    ["quiet, when the old one was seen lately", ["oldIdle:1h"], { oldSeenAt: NOW - HOUR + 1 }, 1],
+    ["nothing, when it was seen long ago", ["oldIdle:1h"], { oldSeenAt: NOW - HOUR }, 0],
+    ["quiet, when it is in its grace for less", ["oldIdle:3h"], {}, 1],
+    ["nothing that was not asked for", ["newSeen"], { undelivered: ["hook"], unacknowledged: ["hook"] }, 0],
+  ])("is %s", (_, conditions, change, count) => {
+    expect(findUnmet(conditions, { ...ALL_WELL, ...change }, NOW)).toHaveLength(count);
+  });
+});
+
+/** A key whose first rotation is over; cron comes all the time. */
+async function rotated(policy: Policy): Promise<{ scene: Scene; old: string; fresh: () => Promise<string> }> {
+  const scene = await makeScene();
+  await scene.webhook("hook");
+  const { secret } = await scene.key({ destinations: ["hook"], policy });
+  const { rotation } = await scene.must<{ rotation: { id: string } }>(
+    "POST",
+    "/v1/keys/billing/rotate?wait=10s",
+    {},
+  );
+  await quiet(scene);
+  expect(rotation.id).toMatch(/^rot_/);
+  const fresh = async () => (await scene.rotation(rotation.id)).deliveries[0]?.id ?? "";
+  return { scene, old: secret, fresh };
+}
+
+async function oldVersion(scene: Scene) {
+  const [old] = (await scene.read()).versions;
+  if (!old) throw new Error("no version");
+  return old;
+}
+
+/** Lets time go by with its crons. */
+async function until(scene: Scene, time: number): Promise<void> {
+  await cron(time);
+  await runUntil(scene, time);
+}
+
+describe("a grace that waits for acknowledgement", () => {
+  const policy: Policy = { grace: "2h", maxGrace: "12h", revokeWhen: ["acknowledged"] };
+
+  it("is moved on before it passes, and the event says who has not moved", async () => {
+    const { scene, old } = await rotated(policy);
+    const first = at((await oldVersion(scene)).graceEndsAt);
+    expect(first - Date.now()).toBe(2 * HOUR);
+    await until(scene, first + MINUTE);
+    const held = await oldVersion(scene);
+    expect(held.stage).toBe("previous");
+    expect(at(held.graceEndsAt)).toBeGreaterThan(first);
+    expect(at(held.heldSince)).toBeLessThan(first);
+    expect(await scene.verdict(old)).toBe("valid");
+    expect(await scene.events("key.grace.ending")).toMatchObject([
+      { actor: "rekey", data: { version: 1, waitsFor: expect.stringContaining("hook"), isFinal: false } },
+    ]);
+  });
+
+  it("ends soon after it was acknowledged", async () => {
+    const { scene, old, fresh } = await rotated(policy);
+    await until(scene, Date.now() + 3 * HOUR);
+    await scene.must("POST", `/v1/deliveries/${await fresh()}/acknowledge`, {});
+    await until(scene, Date.now() + HOUR + MINUTE);
+    expect(await scene.stages()).toEqual(["revoked", "current"]);
+    expect(await scene.verdict(old)).toBe("grace-ended");
+  });
+
+  it("ends at maxGrace although somebody has not moved, after one last warning", async () => {
+    const { scene, old } = await rotated(policy);
+    const begun = Date.now();
+    await until(scene, begun + 12 * HOUR - MINUTE);
+    expect(await scene.verdict(old)).toBe("valid");
+    expect(at((await oldVersion(scene)).graceEndsAt)).toBe(begun + 12 * HOUR);
+    await until(scene, begun + 12 * HOUR + MINUTE);
+    expect(await scene.verdict(old)).toBe("grace-ended");
+    const warnings = await scene.events("key.grace.ending");
+    expect(warnings.map(({ data }) => data.isFinal)).toEqual([false, true]);
+  });
+
+  it("lives on past maxGrace with onCeiling: hold, and is spoken of each day, until a person ends it", async () => {
+    const { scene, old } = await rotated({ ...policy, onCeiling: "hold" });
+    await until(scene, Date.now() + 4 * 24 * HOUR);
+    expect(await scene.verdict(old)).toBe("valid");
+    const warnings = await scene.events("key.grace.ending");
+    expect(warnings.length).toBeGreaterThanOrEqual(4);
+    expect(warnings.length).toBeLessThanOrEqual(6);
+    await scene.must("POST", "/v1/keys/billing/versions/1/finish", {});
+    await quiet(scene);
+    expect(await scene.verdict(old)).toBe("grace-ended");
+  });
+
+  it("never outlives its deadline when nobody looked in time", async () => {
+    const { scene, old } = await rotated(policy);
+    const { graceEndsAt } = await oldVersion(scene);
+    setTime(at(graceEndsAt));
+    expect(await scene.verdict(old)).toBe("grace-ended");
+    await cron();
+    await ring(scene);
+    expect(await scene.stages()).toEqual(["revoked", "current"]);
+    expect(at((await oldVersion(scene)).graceEndsAt)).toBe(at(graceEndsAt));
+  });
+
+  it("is held over a crash at that moment, too", async () => {
+    const { scene, old } = await rotated(policy);
+    const { graceEndsAt } = await oldVersion(scene);
+    setTime(at(graceEndsAt) - 5 * MINUTE);
+    await crash(scene);
+    await until(scene, at(graceEndsAt) + MINUTE);
+    expect(await scene.verdict(old)).toBe("valid");
+  });
+});
+
+describe("a grace that waits until the new version was seen and the old one is idle", () => {
+  it("goes by what verification has seen of each", async () => {
+    const { scene, old } = await rotated({
+      grace: "1h",
+      maxGrace: "20h",
+      revokeWhen: ["newSeen", "oldIdle:2h"],
+    });
+    await until(scene, Date.now() + 90 * MINUTE);
+    expect(await scene.verdict(old)).toBe("valid");
+    // What was seen is written within a minute, or when the object says so.
+    await scene.must("GET", "/v1/keys/billing");
+    const reasons = (await scene.events("key.grace.ending"))[0]?.data.waitsFor;
+    expect(reasons).toContain("the new version was not seen yet");
+    pass("1m");
+    await until(scene, Date.now() + 30 * MINUTE);
+    expect(await scene.stages()).toEqual(["previous", "current"]);
+    await until(scene, Date.now() + 22 * HOUR);
+    expect(await scene.verdict(old)).toBe("grace-ended");
+  });
+});
+
+describe("a grace without conditions", () => {
+  it.each<[string, Policy]>([
+    ["none", { grace: "2h" }],
+    ["only that it is delivered, which promotion has waited for", { grace: "2h", revokeWhen: ["delivered"] }],
+  ])("ends on time (%s)", async (_, policy) => {
+    const { scene, old } = await rotated(policy);
+    const { graceEndsAt } = await oldVersion(scene);
+    await until(scene, at(graceEndsAt));
+    expect(await scene.verdict(old)).toBe("grace-ended");
+    expect(await scene.events("key.grace.ending")).toEqual([]);
+  });
+});
