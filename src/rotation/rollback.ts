@@ -65,7 +65,7 @@ function pick(
   number: number | undefined,
 ): Result<VersionRow, Failure> {
   const versions = store.versions.ofKey(key.id);
-  const newest = store.versions.current(key.id)?.number ?? 0;
+  const newest = store.versions.current(key.id)?.number ?? Infinity;
   const found =
     number === undefined
       ? versions.findLast((version) => isInGrace(version, now()) && version.number < newest)

@@ -288,3 +288,61 @@ describe("roles", () => {
     expect((await make(agent.call, { role: "agent", subject: "agent-1" })).status).toBe(201);
   });
 });
+
+describe("the owner of an access key that a thief has rotated", () => {
+  const reason = { body: { reason: "it was stolen" } };
+
+  it("goes back with the old value, and the thief's new one cannot undo that", async () => {
+    const { ring, id, thief, owner } = await steal();
+    await settle(ring);
+    expect((await owner("POST", `/v1/keys/${id}/rollback?wait=10s`, reason)).status).toBe(200);
+    await settle(ring);
+    expect((await ring.call("GET", `/v1/keys/${id}`)).body).toMatchObject({ currentVersion: 1 });
+    expectProblem(
+      await thief("POST", `/v1/keys/${id}/rollback`, { body: { reason: "mine", version: 2 } }),
+      409,
+      "taken-back",
+    );
+    expectProblem(
+      await thief("POST", `/v1/keys/${id}/rollback`, { body: { reason: "mine" } }),
+      409,
+      "not-in-grace",
+    );
+    expectProblem(await thief("POST", `/v1/keys/${id}/rotate`, { body: {} }), 409, "cooldown");
+  });
+
+  it.each(["finish", "abandon"])("cannot be shut out by %s", async (what) => {
+    const { ring, id, thief } = await steal();
+    await settle(ring);
+    const before = await snapshot(ring);
+    expectProblem(await thief("POST", `/v1/keys/${id}/versions/1/${what}`), 409, "caller-cooldown");
+    expect(await snapshot(ring)).toEqual(before);
+  });
+
+  it("cannot be outlasted by a longer grace for the stolen value", async () => {
+    const { ring, id, owner } = await steal();
+    await settle(ring);
+    const longer = await owner("POST", `/v1/keys/${id}/versions/1/extend`, { body: { grace: "48h" } });
+    expectProblem(longer, 409, "caller-cooldown");
+  });
+});
+
+describe("an agent", () => {
+  it("neither stops nor undoes what happens to others' keys", async () => {
+    const ring = await furnish();
+    const agent = await makeAccessKey(ring, SCOPES, { role: "agent", subject: "agent-7" });
+    const before = await snapshot(ring);
+    for (const [path, body] of [
+      ["/v1/keys/billing/rollback", { reason: "a test" }],
+      ["/v1/keys/billing/versions/1/extend", { grace: "48h" }],
+      ["/v1/keys/billing/versions/1/finish", undefined],
+      ["/v1/keys/billing/versions/1/abandon", undefined],
+      [`/v1/rotations/${ring.rotation}/cancel`, undefined],
+      [`/v1/rotations/${ring.rotation}/retry`, undefined],
+    ] as const) {
+      const refused = await agent.call("POST", path, body === undefined ? {} : { body });
+      expectProblem(refused, 403, "not-yours", path);
+    }
+    expect(await snapshot(ring)).toEqual(before);
+  });
+});

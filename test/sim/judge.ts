@@ -61,15 +61,19 @@ export class Judge {
     const { store } = this.#simulator;
     const { abilities } = this.#service;
     const version = this.#versionOf(reference);
-    if (version?.endReason !== "rotated") return;
+    if (version?.endReason !== "rotated" || this.#isFinished(version)) return;
     const name = `promise 2: version ${version.number}`;
     if (abilities.overlap === "provider") {
       if (Number.isFinite(endsAt)) this.broken.push(`${name} was ended before the service's own time`);
       return;
     }
+    // What took its place: a newer version, or the earlier one that a rollback brought back.
     const next = store.versions
       .ofKey(version.keyId)
-      .find((other) => other.number > version.number && other.promotedAt !== null);
+      .filter(
+        (other) => other.id !== version.id && (other.promotedAt ?? 0) >= (version.retiredAt ?? Infinity),
+      )
+      .sort((a, b) => (a.promotedAt ?? 0) - (b.promotedAt ?? 0))[0];
     const rotation = next?.rotationId ? store.rotations.get(next.rotationId) : undefined;
     if (rotation?.urgent) return;
     if (abilities.test !== false && !this.#service.seenValid.has(next?.reference ?? ""))
@@ -78,6 +82,12 @@ export class Judge {
       if (link.required && heldBy(this.#simulator, this.#world, link) === secret)
         this.broken.push(`${name} was ended while ${link.target} holds it`);
     }
+  }
+
+  /** Whether a person ended its grace. */
+  #isFinished({ keyId, number }: VersionRow): boolean {
+    const { rows } = this.#simulator.store.events.page({ type: "key.grace.finished", keyId }, Infinity, 100);
+    return rows.some(({ data }) => (JSON.parse(data) as { version: number }).version === number);
   }
 
   #rotationOf(marker: string): RotationRow | undefined {
