@@ -1,6 +1,7 @@
 /** Table `setting`: the few values that belong to the keyring as a whole. */
 import type { WrappedDataKey } from "../crypto/master-keys.ts";
-import { bytesOf, type Sql, type SqlValue } from "./sql.ts";
+import type { HeldSql } from "./held-sql.ts";
+import { bytesOf, type SqlValue } from "./sql.ts";
 
 /** What a keyring knows of itself. */
 export interface KeyringIdentity {
@@ -28,9 +29,9 @@ export interface Limits {
 export type Health = "healthy" | "degraded" | "failing";
 
 export class SettingTable {
-  readonly #sql: Sql;
+  readonly #sql: HeldSql;
 
-  constructor(sql: Sql) {
+  constructor(sql: HeldSql) {
     this.#sql = sql;
   }
 
@@ -137,7 +138,8 @@ export class SettingTable {
   }
 
   #get(name: string): SqlValue | undefined {
-    return this.#sql.all<{ value: SqlValue }>("SELECT value FROM setting WHERE name = ?", name)[0]?.value;
+    // None is ever held back.
+    return this.#sql.now<{ value: SqlValue }>("SELECT value FROM setting WHERE name = ?", name)[0]?.value;
   }
 
   #set(name: string, value: SqlValue): void {

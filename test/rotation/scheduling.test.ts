@@ -150,7 +150,7 @@ describe("a limit on rotations at once", () => {
     const scene = await scheduled(0);
     await scene.must("PATCH", "/v1/settings", { limits: { rotations: 2, rotationsPerConnection: 1 } });
     const left = await scene.must("PATCH", "/v1/settings", { limits: { rotations: null } });
-    expect(left).toEqual({ hold: null, limits: { rotations: null, rotationsPerConnection: 1 } });
+    expect(left).toMatchObject({ hold: null, limits: { rotations: null, rotationsPerConnection: 1 } });
   });
 });
 

@@ -49,7 +49,8 @@ const LATE_MS = 20_000;
 const RETRY_AFTER_MS = 7_000;
 const RESTART_MS = 1_000;
 const CRON_MS = 5 * 60_000;
-const MAX_EVENTS = 20_000;
+/** A clock days ahead is asked about each minute, by each version that waits for its end. */
+const MAX_EVENTS = 100_000;
 
 interface Timer {
   at: number;
