@@ -1,18 +1,17 @@
 /** Six connections an invocation: whoever hangs keeps only their own. */
-import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import { openContext } from "../../src/keyring/opening.ts";
 import { compromiseVersion } from "../../src/rotation/compromise.ts";
-import { durableObjectSql } from "../../src/store/sql.ts";
 import { pass } from "../support/clock.ts";
 import { limitConnections } from "../support/connections.ts";
 import { eventually } from "../support/eventually.ts";
-import { inside, quiet, startAlarm } from "../support/inside.ts";
-import { makeScene } from "../support/scene.ts";
+import { quiet, startAlarm } from "../support/inside.ts";
+import { watchObjects } from "../support/live.ts";
+import { cron, makeScene } from "../support/scene.ts";
 
 /** A keyring with receivers that have a delivery each and leave it unanswered. */
 async function makeHanging(count: number) {
   const scene = await makeScene();
+  await cron();
   const hook = await scene.webhook("healthy");
   const silent = await Promise.all(Array.from({ length: count }, (_, n) => scene.webhook(`silent-${n}`)));
   for (const { name } of silent) await scene.key({ name, destinations: [name] });
@@ -65,21 +64,16 @@ describe("receivers that hang, more than an invocation has connections", () => {
 
 describe("an emergency", () => {
   it("goes before all routine work, though that has every place and every connection", async () => {
+    const objects = watchObjects();
     const { scene, hook, silent, release } = await makeHanging(70);
     for (const { name } of silent) await scene.rotate(name);
     await eventually(() => expect(silent.filter(({ versions }) => versions.length === 2)).toHaveLength(64));
-    await inside(scene, (store, state) => {
-      const context = openContext(durableObjectSql(state.storage), env, state.exports.Outside);
-      if (!context.ok) throw new Error(context.error.code);
-      store.transaction(() => {
-        const key = store.keys.byName("billing");
-        const version = key && store.versions.current(key.id);
-        if (!version) throw new Error("no version");
-        compromiseVersion({ ...context.value, store }, version, { source: "test", actor: "root" });
-      });
-      return state.storage.setAlarm(Date.now());
+    await objects.act(scene, ({ context }) => {
+      const key = context.store.keys.byName("billing");
+      const version = key && context.store.versions.current(key.id);
+      if (!version) throw new Error("no version");
+      compromiseVersion(context, version, { source: "test", actor: "root" });
     });
-    await startAlarm(scene);
     await eventually(async () => expect(await scene.stages()).toEqual(["revoked", "current"]));
     await eventually(() => expect(hook.versions).toEqual([1, 2]));
     expect(silent.filter(({ versions }) => versions.length === 2)).toHaveLength(64);
