@@ -137,7 +137,7 @@ function settling(at: Position, outcome: Outcome, facts: Facts, now: number): Tr
     case "mint-conflict":
       return facts.overlap === "none"
         ? lose(outcome.problem, facts, now)
-        : needHuman(at, outcome.problem, now);
+        : needHuman(at, outcome.problem, facts, now);
     case "orphans-found":
       return mintAgain(at, facts, now);
     case "none-found":
@@ -145,13 +145,13 @@ function settling(at: Position, outcome: Outcome, facts: Facts, now: number): Tr
         ? mintAgain(at, facts, now)
         : { next: wait(at, facts, now, facts.settleAt ?? now), effects: [] };
     case "ambiguous":
-      return needHuman(at, outcome.problem, now);
+      return needHuman(at, outcome.problem, facts, now);
     case "mint-in-doubt":
     case "mint-postponed":
     case "look-failed":
       return lookAgain(at, outcome, facts, now);
     case "mint-refused":
-      return needHuman(at, outcome.problem, now);
+      return needHuman(at, outcome.problem, facts, now);
     case "old-tested":
       return tally(at, outcome, facts, now);
     default:

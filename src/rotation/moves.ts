@@ -98,8 +98,11 @@ export function lose(problem: string, facts: Facts, now: number): Transition {
   return finish({ state: "failed", problem }, ["lose-key"], facts, now);
 }
 
-export function needHuman(at: Position, problem: string, now: number): Transition {
-  const effects: Effect[] = at.state === "needs-human" ? [] : ["announce-attention"];
+export function needHuman(at: Position, problem: string, facts: Facts, now: number): Transition {
+  // What was asked for may have taken effect, and then the service's own clock ends the old value.
+  const attention: Effect[] =
+    facts.overlap === "provider" ? ["announce-attention", "announce-at-risk"] : ["announce-attention"];
+  const effects: Effect[] = at.state === "needs-human" ? [] : attention;
   return { next: { ...at, state: "needs-human", problem, dueAt: now + DAILY_MS }, effects };
 }
 
@@ -113,7 +116,7 @@ export function doubt(
   const { problem } = outcome;
   if (outcome.kind === "mint-conflict" && facts.overlap === "none") return lose(problem, facts, now);
   const settle: Position = { ...go("settle", now), problem, ending: at.ending };
-  if (facts.resolver === "nobody") return needHuman(settle, problem, now);
+  if (facts.resolver === "nobody") return needHuman(settle, problem, facts, now);
   return {
     next: { ...settle, dueAt: facts.resolver === "find" ? now : (facts.settleAt ?? now) },
     effects: [],

@@ -133,3 +133,21 @@ describe("a mint that lands after a person made a key of the same name, where th
     expect([...run.simulator.broken, ...run.service.broken]).toEqual([]);
   });
 });
+
+describe("a mint that only a person can settle, at a service that ends the old value by itself", () => {
+  it("puts the key at risk, and says so at once", async () => {
+    const run: Run = open({ overlap: "provider", list: true }, (_, name) =>
+      name === "mint" ? "timeout-took-effect" : undefined,
+    );
+    await begin(run);
+    await run.simulator.runFor(SECOND_MS / 10);
+    run.service.make(PERSON, OUR_LABEL);
+    await run.simulator.runFor(HOUR_MS / 2);
+    const types = run.simulator.store.events
+      .page({}, Number.POSITIVE_INFINITY, 20)
+      .rows.map(({ type }) => type);
+    expect(types).toEqual(expect.arrayContaining(["key.rotation.needs-human", "key.at-risk"]));
+    await run.simulator.runFor(3 * DAY_MS);
+    expect(run.simulator.broken).toEqual([]);
+  });
+});
