@@ -75,7 +75,6 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
   addVerify(app);
   addEvents(app);
   addSubscriptions(app);
-  addSettings(app);
 
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
     type: "http",

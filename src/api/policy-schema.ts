@@ -46,10 +46,14 @@ const freezeSchema = z
   })
   .openapi("Freeze", { description: "No rotation begins in this time, except in an emergency." });
 
+/** What verification has seen is written within a minute. */
+const MIN_IDLE_MS = 2 * 60_000;
+
 /** A word, or `oldIdle` with a duration. */
 function isCondition(text: string): text is RevokeCondition {
   const [word = "", duration = "0", ...more] = text.split(":");
-  if (word === "oldIdle") return more.length === 0 && duration !== "0" && isDuration(duration);
+  if (word === "oldIdle")
+    return more.length === 0 && isDuration(duration) && parseDuration(duration) >= MIN_IDLE_MS;
   return text === "delivered" || text === "acknowledged" || text === "newSeen";
 }
 
@@ -75,7 +79,8 @@ const policyShape = {
   revokeWhen: z
     .array(
       z.string().refine(isCondition, {
-        message: "must be delivered, acknowledged, newSeen or oldIdle with a duration, such as oldIdle:1h",
+        message:
+          "must be delivered, acknowledged, newSeen or oldIdle with a duration of at least 2m, such as oldIdle:1h",
       }),
     )
     .min(1)

@@ -2,30 +2,35 @@
  * What a credential may do beyond its scopes: who acts on whose keys, what a credential that was just replaced may not do, and what
  * nobody may do to themselves. So a thief who rotates a stolen key gains nothing by it.
  */
+import { parseDuration } from "../duration.ts";
 import type { Failure } from "../errors/catalogue.ts";
 import { err, ok, type Result } from "../result.ts";
 import type { EngineContext } from "../rotation/context.ts";
 import { cooldownMs, graceMs } from "../rotation/policy.ts";
+import { ROLLBACK_GRACE } from "../rotation/rollback.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
-
-/** Longer than any chain of access keys that people make by hand. */
-const MAX_ANCESTORS = 50;
 
 /** The access key behind a caller; undefined for root. */
 function ownKey({ store }: EngineContext, caller: Caller): KeyRow | undefined {
   return caller.id === "root" ? undefined : store.keys.get(caller.id);
 }
 
-/** A key, then who made it, then who made that one, up to root. */
+/** A key, then who made it, then who made that one, up to root, however long somebody made that chain. */
 function lineOf(store: Store, key: KeyRow): KeyRow[] {
-  const line: KeyRow[] = [];
-  for (let one: KeyRow | undefined = key; one && line.length < MAX_ANCESTORS; ) {
-    line.push(one);
-    one = store.keys.get(one.createdBy);
+  const line = new Map<string, KeyRow>();
+  for (let one: KeyRow | undefined = key; one && !line.has(one.id); one = store.keys.get(one.createdBy)) {
+    line.set(one.id, one);
   }
-  return line;
+  return [...line.values()];
+}
+
+/** The caller's line, and every key that shares a subject with somebody in it. */
+function kinOf({ store }: EngineContext, own: KeyRow): KeyRow[] {
+  const line = lineOf(store, own);
+  const subjects = new Set(line.flatMap(({ subject }) => subject ?? []));
+  return [...line, ...[...subjects].flatMap((subject) => store.keys.ofSubject(subject))];
 }
 
 function sharesSubject(a: KeyRow, b: KeyRow): boolean {
@@ -71,8 +76,7 @@ export function findRoleExcess(
 export function findCallerCooldown(context: EngineContext, caller: Caller): Failure | undefined {
   const own = ownKey(context, caller);
   if (!own) return undefined;
-  const { store } = context;
-  const kin = [...lineOf(store, own), ...(own.subject === null ? [] : store.keys.ofSubject(own.subject))];
+  const kin = kinOf(context, own);
   const until = Math.max(
     0,
     ...kin.filter((key) => context.providerOf(key.provider).opensApi).map((key) => key.cooldownUntil ?? 0),
@@ -112,13 +116,22 @@ export function allowedGrace(
   return isShorter && isAboveCaller(context, caller, key) ? null : asked;
 }
 
+/** The same for a rollback: the version that is taken back lives at least as long as one usually does. */
+export function allowedRollbackGrace(
+  context: EngineContext,
+  caller: Caller,
+  key: KeyRow,
+  asked: string | undefined,
+): string | undefined {
+  const isShorter = asked !== undefined && parseDuration(asked) < parseDuration(ROLLBACK_GRACE);
+  return isShorter && isAboveCaller(context, caller, key) ? undefined : asked;
+}
+
 /** Keys of the caller's own line that share a policy, for a change of it. */
 export function kinWithPolicy(context: EngineContext, caller: Caller, policyId: string): KeyRow[] {
   const own = ownKey(context, caller);
   if (!own) return [];
-  const { store } = context;
-  const kin = [...lineOf(store, own), ...(own.subject === null ? [] : store.keys.ofSubject(own.subject))];
-  return kin.filter((key) => key.policyId === policyId);
+  return kinOf(context, own).filter((key) => key.policyId === policyId);
 }
 
 /**
@@ -127,6 +140,13 @@ export function kinWithPolicy(context: EngineContext, caller: Caller, policyId: 
  */
 export function opensAt(context: EngineContext, caller: Caller): number | null {
   const own = ownKey(context, caller);
-  const wait = own ? cooldownMs(own, context.providerOf(own.provider).defaultCooldown) : 0;
+  // A child with a shorter cooldown is no way round its maker's.
+  const waits = own
+    ? lineOf(context.store, own).filter((key) => context.providerOf(key.provider).opensApi)
+    : [];
+  const wait = Math.max(
+    0,
+    ...waits.map((key) => cooldownMs(key, context.providerOf(key.provider).defaultCooldown)),
+  );
   return wait === 0 ? null : context.now() + wait;
 }

@@ -8,9 +8,8 @@ import { type EndReason, NEW_VERSION, type VersionRow } from "../store/versions.
 import { type EngineContext, record } from "./context.ts";
 import { publish } from "./edge.ts";
 import { returnToGrace } from "./graces.ts";
-import { firstDeadline, graceDueAt } from "./holding.ts";
 import { DAILY_MS } from "./moves.ts";
-import { cooldownEndsAt, graceEndsAt } from "./policy.ts";
+import { cooldownEndsAt, firstDeadline, graceDueAt, graceEndsAt } from "./policy.ts";
 import type { Effect, Position } from "./position.ts";
 import { placesAstray, sendVersion, slowestPropagationMs, supersede } from "./sends.ts";
 import { valueColumns } from "./values.ts";
@@ -202,21 +201,20 @@ function retireOld(context: EngineContext, rotation: RotationRow, key: KeyRow, o
     if (overlap === "none") store.versions.update(dead, { serviceRevokedAt: now, graceEndsAt: now });
     return;
   }
+  // What a rollback takes back has its own short grace, whoever uses it still.
+  const policy = rotation.rollbackGraceEndsAt === null ? key.policy : {};
+  const wanted = graceEndsAt(key.policy, rotation.grace, slowestPropagationMs(context, key.id), now);
   const endsAt =
     overlap === "provider" && rotation.oldEndsAt !== null
       ? rotation.oldEndsAt
-      : firstDeadline(
-          key.policy,
-          graceEndsAt(key.policy, rotation.grace, slowestPropagationMs(context, key.id), now),
-          now,
-        );
+      : firstDeadline(policy, wanted, now);
   store.versions.update(old, {
     stage: "previous",
     endReason: "rotated",
     retiredAt: now,
     heldAt: null,
     graceEndsAt: endsAt,
-    dueAt: overlap === "ours" ? graceDueAt(key.policy, endsAt, now) : Math.max(endsAt, now),
+    dueAt: overlap === "ours" ? graceDueAt(policy, endsAt, now) : Math.max(endsAt, now),
   });
 }
 

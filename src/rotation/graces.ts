@@ -5,7 +5,7 @@
 import type { KeyRow } from "../store/keys.ts";
 import type { VersionRow } from "../store/versions.ts";
 import type { EngineContext } from "./context.ts";
-import { maxGraceMs } from "./policy.ts";
+import { firstDeadline, graceDueAt, maxGraceMs } from "./policy.ts";
 import { slowestPropagationMs, supersede } from "./sends.ts";
 
 /** Whether a version is in its grace, which has not passed. */
@@ -42,11 +42,14 @@ export function returnToGrace(context: EngineContext, version: VersionRow, grace
   for (const delivery of store.deliveries.ofVersion(version.keyId, version.number)) {
     if (delivery.state === "pending" || delivery.state === "failing") supersede(context, delivery);
   }
-  const endsAt = Math.max(graceEndsAt, context.now() + slowestPropagationMs(context, version.keyId));
+  const now = context.now();
+  const policy = store.keys.get(version.keyId)?.policy ?? {};
+  const readBy = Math.max(graceEndsAt, now + slowestPropagationMs(context, version.keyId));
+  const endsAt = firstDeadline(policy, readBy, now);
   store.versions.update(version, {
     stage: "previous",
     endReason: "rotated",
     graceEndsAt: endsAt,
-    dueAt: endsAt,
+    dueAt: graceDueAt(policy, endsAt, now),
   });
 }

@@ -5,16 +5,12 @@
 import { destinationOf } from "../destinations/registry.ts";
 import { parseDuration } from "../duration.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
-import type { Policy, RevokeCondition } from "../store/keys.ts";
+import type { RevokeCondition } from "../store/keys.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { type EngineContext, record } from "./context.ts";
 import { latestGraceEnd } from "./graces.ts";
-import { graceMs } from "./policy.ts";
+import { conditionsOf, graceDueAt, graceMs, leadMs, MIN_LEAD_MS } from "./policy.ts";
 
-/** Long enough for an alarm that comes late. */
-const MAX_LEAD_MS = 10 * 60_000;
-/** A grace that may be held lasts as long as it takes to look at it in time. */
-const MIN_LEAD_MS = 30_000;
 const MAX_STEP_MS = 3_600_000;
 /** Past its ceiling a version that is held until somebody decides is spoken of once a day. */
 const DAY_MS = 24 * 3_600_000;
@@ -28,11 +24,6 @@ export interface Evidence {
   oldSeenAt: number | null;
   /** When the old version began its grace. */
   retiredAt: number;
-}
-
-/** Conditions that are waited for, beyond what promotion itself has waited for. */
-function conditionsOf({ revokeWhen = [] }: Policy): RevokeCondition[] {
-  return revokeWhen.some((condition) => condition !== "delivered") ? revokeWhen : [];
 }
 
 /** What is missing, in words; empty when the old version may go. Pure. */
@@ -56,21 +47,6 @@ export function findUnmet(conditions: readonly RevokeCondition[], evidence: Evid
   });
 }
 
-/** How long before its deadline a grace is looked at. */
-function leadMs(policy: Policy): number {
-  return Math.min(MAX_LEAD_MS, Math.max(MIN_LEAD_MS, Math.floor(graceMs(policy, null) / 4)));
-}
-
-/** The deadline that a new grace gets: one that may be held is never shorter than it takes to look at it. */
-export function firstDeadline(policy: Policy, endsAt: number, now: number): number {
-  return conditionsOf(policy).length === 0 ? endsAt : Math.max(endsAt, now + 2 * leadMs(policy));
-}
-
-/** When a version in grace is looked at next. */
-export function graceDueAt(policy: Policy, endsAt: number, now: number): number {
-  return conditionsOf(policy).length === 0 ? Math.max(endsAt, now) : Math.max(endsAt - leadMs(policy), now);
-}
-
 /**
  * Looks at a version in its grace, which has not passed: moves the deadline on while something is missing, up to `maxGrace`, or for as
  * long as it takes with `onCeiling: "hold"`.
@@ -82,10 +58,18 @@ export function reviewGrace(context: EngineContext, version: VersionRow): Versio
   const endsAt = version.graceEndsAt ?? now;
   const free = { leaseUntil: null, claim: version.claim + 1 };
   const policy = key?.policy ?? {};
-  const isOurs = key !== undefined && context.providerOf(key.provider).overlap === "ours";
-  const unmet = isOurs ? findUnmet(conditionsOf(policy), evidenceOf(context, version), now) : [];
-  if (!key || unmet.length === 0)
-    return store.versions.update(version, { ...free, dueAt: Math.max(endsAt, now) });
+  // Once passed it never moves.
+  if (!key || now >= endsAt) return store.versions.update(version, { ...free, dueAt: now });
+  const isOurs = context.providerOf(key.provider).overlap === "ours";
+  const wasTakenBack = version.number > (store.versions.current(key.id)?.number ?? Infinity);
+  const conditions = isOurs && !wasTakenBack ? conditionsOf(policy) : [];
+  const unmet = findUnmet(conditions, evidenceOf(context, version), now);
+  if (unmet.length === 0) {
+    // Somebody may come back to the old version yet: one more look, as late as it can be.
+    const last = endsAt - MIN_LEAD_MS;
+    const dueAt = conditions.length > 0 && last > now ? last : endsAt;
+    return store.versions.update(version, { ...free, dueAt });
+  }
 
   const holds = policy.onCeiling === "hold";
   const ceiling = latestGraceEnd(key, version);
@@ -115,18 +99,14 @@ export function reviewGrace(context: EngineContext, version: VersionRow): Versio
   });
 }
 
-/** What is missing before a version in grace may go, in words. */
-export function unmetOf(context: EngineContext, version: VersionRow): string[] {
-  const key = context.store.keys.get(version.keyId);
-  return key && version.stage === "previous"
-    ? findUnmet(conditionsOf(key.policy), evidenceOf(context, version), context.now())
-    : [];
-}
-
 function evidenceOf({ store }: Pick<EngineContext, "store">, version: VersionRow): Evidence {
   const key = store.keys.get(version.keyId);
   const current = store.versions.current(version.keyId);
-  const sent = key && current ? newestAtEachPlace(store.deliveries.ofVersion(key.id, current.number)) : [];
+  const places = new Set(
+    store.destinations.linksOfKey(version.keyId).map(({ destinationId }) => destinationId),
+  );
+  const all = key && current ? newestAtEachPlace(store.deliveries.ofVersion(key.id, current.number)) : [];
+  const sent = all.filter(({ destinationId }) => places.has(destinationId));
   const nameOf = ({ destinationId }: DeliveryRow) =>
     store.destinations.get(destinationId)?.name ?? destinationId;
   const canAnswer = ({ destinationId }: DeliveryRow) => {

@@ -11,8 +11,8 @@ import { type EngineContext, record } from "./context.ts";
 import { keyOf, killVersion, versionOf } from "./effects.ts";
 import { mayHaveMinted } from "./facts.ts";
 import { isInGrace, latestGraceEnd } from "./graces.ts";
-import { graceDueAt } from "./holding.ts";
 import { afterDeath } from "./outcomes.ts";
+import { graceDueAt } from "./policy.ts";
 
 /**
  * Stops a rotation. What is in doubt is settled first; what was delivered is put back. A service that ends the old value by itself

@@ -1,7 +1,7 @@
 /** When a key rotates and how long its old value lives. Pure: `now` is always a parameter; all times are milliseconds. */
 import { sha256 } from "../crypto/hash.ts";
 import { parseDuration } from "../duration.ts";
-import type { KeyRow, Policy } from "../store/keys.ts";
+import type { KeyRow, Policy, RevokeCondition } from "../store/keys.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { firstAllowed, nextMoment } from "./calendar.ts";
 
@@ -91,9 +91,9 @@ export function catchUpAt(
   dueAt: number,
   outages: readonly Outage[],
 ): number | null {
-  const outage = outages.find(({ from, until }) => from < dueAt && dueAt < until);
-  if (!outage || !current) return null;
-  return allowedAt(key, current, outage.until + Math.floor(unitOf(current.id) * CATCH_UP_MS));
+  const ends = outages.filter(({ from, until }) => from < dueAt && dueAt < until).map(({ until }) => until);
+  if (ends.length === 0 || !current) return null;
+  return allowedAt(key, current, Math.max(...ends) + Math.floor(unitOf(current.id) * CATCH_UP_MS));
 }
 
 /** The longest that an old version may live, whatever holds it. Milliseconds. */
@@ -118,6 +118,32 @@ export function graceEndsAt(
   promotedAt: number,
 ): number {
   return promotedAt + Math.max(graceMs(policy, asked), propagationMs);
+}
+
+/** A look at a grace is this early at least: what verification has seen is written within a minute, and KV takes as long to spread. */
+export const MIN_LEAD_MS = 90_000;
+/** Long enough for an alarm that comes late. */
+const MAX_LEAD_MS = 10 * 60_000;
+
+/** Conditions of `revokeWhen` that are waited for, beyond what promotion itself has waited for. */
+export function conditionsOf({ revokeWhen = [] }: Policy): RevokeCondition[] {
+  return revokeWhen.some((condition) => condition !== "delivered") ? revokeWhen : [];
+}
+
+/** How long before its deadline a grace is looked at. */
+export function leadMs(policy: Policy): number {
+  return Math.min(MAX_LEAD_MS, Math.max(MIN_LEAD_MS, Math.floor(graceMs(policy, null) / 4)));
+}
+
+/** The deadline that a new grace gets: one that may be held is never shorter than it takes to look at it. */
+export function firstDeadline(policy: Policy, endsAt: number, now: number): number {
+  const least = now + Math.min(2 * leadMs(policy), maxGraceMs(policy));
+  return conditionsOf(policy).length === 0 ? endsAt : Math.max(endsAt, least);
+}
+
+/** When a version in grace is looked at next. */
+export function graceDueAt(policy: Policy, endsAt: number, now: number): number {
+  return conditionsOf(policy).length === 0 ? Math.max(endsAt, now) : Math.max(endsAt - leadMs(policy), now);
 }
 
 /** True when a version in grace may be revoked: its deadline, floor included, has passed. */

@@ -57,9 +57,10 @@ export function replayMany(
   since: number,
   destinationId: string | undefined,
   after: string,
+  mayReplay: (keyId: string) => boolean,
 ): ReplayedMany {
   const rows = context.store.deliveries.triedSince(since, destinationId, after, MAX_REPLAYED);
-  const due = rows.filter((row) => findReplayRefusal(context, row) === undefined);
+  const due = rows.filter((row) => mayReplay(row.keyId) && findReplayRefusal(context, row) === undefined);
   for (const row of due) replayDelivery(context, row);
   return { count: due.length, last: rows.length === MAX_REPLAYED ? (rows.at(-1)?.id ?? null) : null };
 }

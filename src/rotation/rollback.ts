@@ -13,7 +13,7 @@ import type { EngineContext } from "./context.ts";
 import { holdForRollback, isInGrace, latestGraceEnd } from "./graces.ts";
 
 /** How long the version that is taken back lives on: long enough to go back to it. */
-const DEFAULT_GRACE = "15m";
+export const ROLLBACK_GRACE = "15m";
 
 export interface RollbackRequest {
   reason: string;
@@ -44,7 +44,7 @@ export function startRollback(
     trigger: "manual",
     reason,
     requestedBy,
-    grace: grace ?? shorter(DEFAULT_GRACE, maxGrace),
+    grace: grace ?? shorter(ROLLBACK_GRACE, maxGrace),
   });
   const back = earlier.value;
   holdForRollback(context, back);

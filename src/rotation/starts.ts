@@ -26,7 +26,7 @@ export interface Started {
 export function startScheduled(context: EngineContext, limit: number, outage: Outage | null): Started {
   const { store } = context;
   const now = context.now();
-  if (store.settings.hold(now)) return { count: 0, goesOn: false };
+  if (store.settings.hold(now) || store.isOnHold()) return { count: 0, goesOn: false };
   const limits = store.settings.limits();
   const room = limits.rotations === undefined ? limit : limits.rotations - store.rotations.countLive();
   if (room <= 0) return { count: 0, goesOn: false };

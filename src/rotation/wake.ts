@@ -8,13 +8,11 @@ import type { Store } from "../store/store.ts";
  * Makes the subscriptions due that an event is for. One that is idle was told all before, so its cursor moves up to the event; one that
  * is not idle comes to it by itself.
  */
-export function wakeSubscribers(
-  { subscriptions }: Store,
-  event: EventRow,
-  key: KeyRow | undefined,
-  now: number,
-): void {
-  for (const row of subscriptions.idle()) {
+export function wakeSubscribers(store: Store, event: EventRow, key: KeyRow | undefined, now: number): void {
+  const { subscriptions } = store;
+  const idle = subscriptions.idle();
+  if (idle.length === 0 || store.isOnHold()) return;
+  for (const row of idle) {
     if (!isWanted(row, event, key?.labels)) continue;
     subscriptions.update(row, { sentSeq: event.seq - 1, dueAt: now });
   }

@@ -135,7 +135,7 @@ export class DeliveryTable extends WorkTable<DeliveryRow> {
   #storedLanding(waiting: readonly DeliveryRow[]): DeliveryRow[] {
     const from = `FROM delivery INDEXED BY deliveryLanding
       WHERE (landsUntil IS NOT NULL OR (state = 'superseded' AND leaseUntil IS NOT NULL))`;
-    const some = this.cache.get(LANDING, () => this.sql.now(`SELECT 1 ${from} LIMIT 1`).length > 0);
+    const some = this.cache.get(LANDING, () => this.sql.all(`SELECT 1 ${from} LIMIT 1`).length > 0);
     if (!some) return [];
     const found: Record<string, unknown>[] = [];
     for (let at = 0; at < waiting.length; at += MAX_PLACES) {

@@ -198,6 +198,15 @@ export class KeyTable extends WorkTable<KeyRow> {
     return row?.count ?? 0;
   }
 
+  /** Names of the providers of the keys with a shared policy. */
+  providersWithPolicy(policyId: string): string[] {
+    const rows = this.sql.all<{ provider: string }>(
+      "SELECT DISTINCT provider FROM key WHERE policyId = ? AND state <> 'deleted'",
+      policyId,
+    );
+    return rows.map(({ provider }) => provider);
+  }
+
   /** Ids of keys with a shared policy that go to no destination. */
   withoutDestination(policyId: string, limit: number): string[] {
     const rows = this.sql.all<{ id: string }>(

@@ -87,6 +87,11 @@ export class Store {
     return this.#cache.watch(watcher);
   }
 
+  /** Whether this keyring was imported and waits for its release. */
+  isOnHold(): boolean {
+    return this.#sql.now("SELECT 1 FROM held LIMIT 1").length > 0;
+  }
+
   /** One commit: all of `body` is stored, or, when it throws, nothing. */
   transaction<T>(body: () => T): T {
     const before = this.#appended.length;

@@ -319,6 +319,58 @@ describe("the owner of an access key that a thief has rotated", () => {
     expect(await snapshot(ring)).toEqual(before);
   });
 
+  it("cannot have that rollback cancelled, nor ended early", async () => {
+    const ring = await furnish();
+    const { id, call: owner } = await makeAccessKey(ring, SCOPES, { destinations: [{ id: "spare" }] });
+    await settle(ring);
+    const rotated = await owner<{ secret: string }>("POST", `/v1/keys/${id}/rotate?wait=10s`, {
+      body: { reveal: "inline" },
+    });
+    const thief = callAs(rotated.body.secret);
+    await settle(ring);
+    const back = await owner<{ rotation: { id: string } }>("POST", `/v1/keys/${id}/rollback`, {
+      body: { ...reason.body, grace: "0" },
+    });
+    for (const what of ["cancel", "abandon"]) {
+      const refused = await thief("POST", `/v1/rotations/${back.body.rotation.id}/${what}`);
+      expectProblem(refused, 409, "caller-cooldown");
+    }
+    await settle(ring);
+    const { versions } = (await ring.call<{ versions: { graceEndsAt: string }[] }>("GET", `/v1/keys/${id}`))
+      .body;
+    // Nobody ends a version of their own key at once by going back.
+    expect(Date.parse(versions[1]?.graceEndsAt ?? "") - Date.now()).toBeGreaterThan(14 * 60_000);
+  });
+
+  it("is not outdone by a child without a cooldown, nor by a long line of children", async () => {
+    const ring = await furnish();
+    const parent = await makeAccessKey(ring, SCOPES);
+    let last = parent;
+    for (let n = 0; n < 60; n++) {
+      last = await makeAccessKey({ ...ring, call: last.call } as Furnished, SCOPES, {
+        policy: { cooldown: "0" },
+      });
+    }
+    const made = await last.call<{ opensAt: string | null }>("POST", "/v1/destinations", {
+      body: { name: "mine", type: "kv" },
+    });
+    expect(Date.parse(made.body.opensAt ?? "") - Date.now()).toBeGreaterThan(59 * 60_000);
+    await last.call("POST", `/v1/keys/${parent.id}/rotate?wait=10s`, {
+      body: { reveal: "inline", grace: "0" },
+    });
+    expect((await parent.call("GET", "/v1/keys")).status).toBe(200);
+    expectProblem(await last.call("DELETE", "/v1/destinations/spare"), 409, "caller-cooldown");
+  });
+
+  it("is not outdone by the child of another key of its subject", async () => {
+    const ring = await furnish();
+    const own = await makeAccessKey(ring, SCOPES, { subject: "team-7" });
+    const sibling = await makeAccessKey(ring, SCOPES, { subject: "team-7" });
+    const niece = await makeAccessKey({ ...ring, call: sibling.call } as Furnished, SCOPES);
+    await own.call("POST", `/v1/keys/${own.id}/rotate?wait=10s`, { body: { reveal: "inline" } });
+    expectProblem(await niece.call("DELETE", "/v1/destinations/spare"), 409, "caller-cooldown");
+  });
+
   it("cannot be outlasted by a longer grace for the stolen value", async () => {
     const { ring, id, owner } = await steal();
     await settle(ring);
@@ -331,6 +383,12 @@ describe("an agent", () => {
   it("neither stops nor undoes what happens to others' keys", async () => {
     const ring = await furnish();
     const agent = await makeAccessKey(ring, SCOPES, { role: "agent", subject: "agent-7" });
+    const sent = await ring.call<{ items: { id: string }[] }>("GET", "/v1/deliveries");
+    const delivery = sent.body.items[0]?.id;
+    const many = await agent.call("POST", "/v1/deliveries/replay", {
+      body: { since: "2020-01-01T00:00:00Z" },
+    });
+    expect(many.body).toMatchObject({ count: 0 });
     const before = await snapshot(ring);
     for (const [path, body] of [
       ["/v1/keys/billing/rollback", { reason: "a test" }],
@@ -339,6 +397,8 @@ describe("an agent", () => {
       ["/v1/keys/billing/versions/1/abandon", undefined],
       [`/v1/rotations/${ring.rotation}/cancel`, undefined],
       [`/v1/rotations/${ring.rotation}/retry`, undefined],
+      [`/v1/deliveries/${delivery}/replay`, undefined],
+      [`/v1/deliveries/${delivery}/acknowledge`, undefined],
     ] as const) {
       const refused = await agent.call("POST", path, body === undefined ? {} : { body });
       expectProblem(refused, 403, "not-yours", path);

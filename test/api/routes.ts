@@ -430,15 +430,6 @@ export const ROUTES: readonly Route[] = [
     body: { since: 1 },
     prepare: subscribe,
   },
-  { method: "GET", pattern: "/v1/settings", path: "/v1/settings", scopes: ["settings:read"], status: 200 },
-  {
-    method: "PATCH",
-    pattern: "/v1/settings",
-    path: "/v1/settings",
-    scopes: ["settings:write"],
-    status: 200,
-    body: { heartbeat: "24h" },
-  },
 ];
 
 function makeSharedPolicy(ring: TestKeyring): Promise<unknown> {

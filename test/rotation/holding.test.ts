@@ -154,6 +154,57 @@ describe("a grace that waits until the new version was seen and the old one is i
   });
 });
 
+describe("a grace that something held", () => {
+  const policy: Policy = { grace: "2h", maxGrace: "12h", revokeWhen: ["acknowledged"] };
+
+  it("is held no longer by a destination that is taken out", async () => {
+    const { scene, old } = await rotated(policy);
+    await until(scene, Date.now() + 3 * HOUR);
+    expect((await oldVersion(scene)).stage).toBe("previous");
+    await scene.must("PATCH", "/v1/keys/billing", { destinations: [] });
+    await until(scene, Date.now() + 2 * HOUR);
+    expect(await scene.verdict(old)).toBe("grace-ended");
+  });
+
+  it("goes on being held after a rollback to it came to nothing", async () => {
+    const scene = await makeScene();
+    const hook = await scene.webhook("hook");
+    const { secret } = await scene.key({
+      destinations: ["hook"],
+      policy: { ...policy, deliverWithin: "10m" },
+    });
+    await scene.rotate();
+    await quiet(scene);
+    hook.fail(503);
+    await scene.must("POST", "/v1/keys/billing/rollback", { reason: "a test" });
+    await until(scene, Date.now() + HOUR);
+    hook.fail(200);
+    await until(scene, Date.now() + HOUR + 30 * MINUTE);
+    await until(scene, Date.now() + 4 * HOUR);
+    expect(await scene.verdict(secret)).toBe("valid");
+  });
+
+  it("does not hold what a rollback takes back", async () => {
+    const { scene } = await rotated(policy);
+    await scene.must("POST", "/v1/keys/billing/rollback?wait=10s", { reason: "a test", grace: "20m" });
+    await quiet(scene);
+    await until(scene, Date.now() + 30 * MINUTE);
+    expect(await scene.stages()).toEqual(["current", "revoked"]);
+  });
+});
+
+describe("conditions that nobody could see", () => {
+  it.each<[string, object]>([
+    ["newSeen of a key at the edge", { edge: true, policy: { revokeWhen: ["newSeen"] } }],
+    ["oldIdle of a key at the edge", { edge: true, policy: { revokeWhen: ["oldIdle:1h"] } }],
+    ["idle for less than verification takes to tell", { policy: { revokeWhen: ["oldIdle:1m"] } }],
+  ])("are refused: %s", async (_, more) => {
+    const scene = await makeScene();
+    const body = { name: "billing", provider: "issuer", ...more };
+    expect(await scene.keyring.call("POST", "/v1/keys", { body })).toMatchObject({ status: 422 });
+  });
+});
+
 describe("a grace without conditions", () => {
   it.each<[string, Policy]>([
     ["none", { grace: "2h" }],

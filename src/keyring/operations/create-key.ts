@@ -63,7 +63,7 @@ export function createKey(
   const errors = findErrors(provider, input, now);
   if (!policy.ok) errors.push(policy.error);
   else {
-    errors.push(...findPolicyErrors(provider, policy.value.policy));
+    errors.push(...findPolicyErrors(provider, policy.value.policy, input.verification?.edge));
     if (isPlanned(policy.value.policy) && input.destinations.length === 0) errors.push(NO_RECEIVER);
   }
   if (!connection.ok) errors.push(connection.error);

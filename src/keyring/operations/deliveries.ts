@@ -49,6 +49,8 @@ export function acknowledgeDelivery(
 ): Result<DeliveryView, Failure> {
   const row = context.store.deliveries.get(id);
   if (!row) return err(deliveryNotFound());
+  const key = findActable(context, caller, row.keyId);
+  if (!key.ok) return key;
   const done = engine.acknowledgeDelivery(context, row, caller.id);
   return done.ok ? ok(viewDelivery(done.value)) : done;
 }
@@ -98,7 +100,8 @@ export function replayDeliveries(
   if (after === undefined) return err(badCursor());
   const to = destination === undefined ? undefined : context.store.destinations.find(destination);
   if (destination !== undefined && !to) return err(destinationNotFound());
-  const { count, last } = replay.replayMany(context, since, to?.id, after);
+  const mayReplay = (keyId: string) => findActable(context, caller, keyId).ok;
+  const { count, last } = replay.replayMany(context, since, to?.id, after, mayReplay);
   record(context, {
     type: "delivery.replayed",
     actor: caller.id,

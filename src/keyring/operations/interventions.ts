@@ -8,7 +8,7 @@ import type { KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
 import type { VersionRow } from "../../store/versions.ts";
 import type { Caller } from "../caller.ts";
-import { findActable, findCallerCooldown } from "../power.ts";
+import { allowedRollbackGrace, findActable, findCallerCooldown } from "../power.ts";
 import { type KeyView, type RotationView, viewKey, viewRotation } from "../views.ts";
 
 export type Intervention = "cancel" | "retry" | "abandon";
@@ -31,6 +31,9 @@ export function intervene(
   if (!rotation) return err({ code: "not-found", detail: "no rotation has this id" });
   const key = findActable(context, caller, rotation.keyId);
   if (!key.ok) return key;
+  // Who was just replaced does not stop the rotation by which the owner goes back.
+  const cooldown = what === "retry" ? undefined : findCallerCooldown(context, caller);
+  if (cooldown) return err(cooldown);
   const actor = caller.id;
   record(context, {
     type: EVENTS[what],
@@ -73,7 +76,8 @@ export function rollBackKey(
   if (key.state === "revoked") return err({ code: "key-revoked" });
   if (key.state === "lost") return err({ code: "key-lost" });
   if (key.expiresAt !== null && key.expiresAt <= context.now()) return err({ code: "key-expired" });
-  return startRollback(context, key, { ...input, requestedBy: caller.id });
+  const grace = allowedRollbackGrace(context, caller, key, input.grace);
+  return startRollback(context, key, { ...input, grace, requestedBy: caller.id });
 }
 
 /** Moves the end of a version's grace on. */

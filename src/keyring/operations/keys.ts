@@ -80,7 +80,9 @@ export function patchKey(
   const chosen = resolvePolicy(context, input.policy ?? key.policyId ?? key.policy);
   if (!chosen.ok) return err({ code: "invalid", errors: [chosen.error] });
   const { policy } = chosen.value;
-  const unfit = input.policy === undefined ? [] : findPolicyErrors(context.providerOf(key.provider), policy);
+  const edge = input.verification?.edge ?? key.verification.edge;
+  const isFitAnew = input.policy !== undefined || input.verification?.edge !== undefined;
+  const unfit = isFitAnew ? findPolicyErrors(context.providerOf(key.provider), policy, edge) : [];
   if (unfit.length > 0) return err({ code: "invalid", errors: unfit });
   const receivers = links?.value.length ?? store.destinations.linksOfKey(key.id).length;
   if (isPlanned(policy) && receivers === 0) return err({ code: "invalid", errors: [NO_RECEIVER] });
@@ -206,7 +208,7 @@ export function handInValue(
   const found = findActable(context, caller, idOrName);
   if (!found.ok) return found;
   const key = found.value;
-  const refusal = findExcess(context, caller, key);
+  const refusal = findExcess(context, caller, key) ?? findCallerCooldown(context, caller);
   if (refusal) return err(refusal);
   if (key.state !== "lost" || store.rotations.live(key.id)) return err({ code: "not-awaited" });
   const errors = findValueErrors(context, context.providerOf(key.provider), fields, reference);

@@ -113,6 +113,10 @@ export function patchPolicy(
   const { name = row.name, policy = row.policy } = input;
   const holder = store.policies.find(name);
   if (holder && holder.id !== row.id) return err({ code: "name-taken", holder: holder.id });
+  const unfit = store.keys
+    .providersWithPolicy(row.id)
+    .flatMap((provider) => findPolicyErrors(context.providerOf(provider), policy));
+  if (unfit.length > 0) return err({ code: "invalid", errors: unfit });
   const homeless = isPlanned(policy) ? store.keys.withoutDestination(row.id, MAX_SHOWN) : [];
   if (homeless.length > 0) return err({ code: "no-receiver", usedBy: homeless });
   const selfish = input.policy && findSelfRule(context, caller, kinWithPolicy(context, caller, row.id));
@@ -161,10 +165,18 @@ export function resolvePolicy(
 }
 
 /** What of a policy a provider cannot do. */
-export function findPolicyErrors(provider: Provider, { revokeWhen = [] }: Policy): FieldError[] {
+export function findPolicyErrors(
+  provider: Provider,
+  { revokeWhen = [] }: Policy,
+  isAtEdge = false,
+): FieldError[] {
   const needsEyes = revokeWhen.some(
     (condition) => condition === "newSeen" || condition.startsWith("oldIdle:"),
   );
+  if (needsEyes && isAtEdge) {
+    const message = "newSeen and oldIdle are not for keys with edge: what is verified there is not seen";
+    return [{ path: "policy.revokeWhen", message }];
+  }
   if (!needsEyes || provider.verifiedHere) return [];
   const message = `${provider.title} does not tell who uses which version; newSeen and oldIdle are for keys that Rekey verifies`;
   return [{ path: "policy.revokeWhen", message }];

@@ -8,7 +8,18 @@ import type { Sql } from "../../store/sql.ts";
 import { isDead } from "../../store/versions.ts";
 
 /** Kinds of work that change values or call somebody, and the tables of their rows. */
-const HELD_KINDS = { start: "key", version: "version", rotation: "rotation", delivery: "delivery" } as const;
+const HELD_KINDS = {
+  start: "key",
+  version: "version",
+  rotation: "rotation",
+  delivery: "delivery",
+  subscription: "subscription",
+  chore: "chore",
+  policy: "policy",
+} as const;
+
+/** Tables whose rows no worker claims. */
+const UNCLAIMED: readonly string[] = ["key", "chore", "policy"];
 
 type HeldKind = keyof typeof HELD_KINDS;
 
@@ -29,7 +40,7 @@ export function holdAll(sql: Sql): void {
       `INSERT OR REPLACE INTO held (kind, id, at) SELECT ?, id, dueAt FROM ${table} WHERE dueAt IS NOT NULL`,
       kind,
     );
-    const lease = table === "key" ? "" : ", leaseUntil = NULL, claim = claim + 1";
+    const lease = UNCLAIMED.includes(table) ? "" : ", leaseUntil = NULL, claim = claim + 1";
     sql.all(`UPDATE ${table} SET dueAt = NULL${lease}`);
   }
   sql.all("UPDATE rotation SET state = 'needs-attention', problem = ? WHERE live = 1", NOTE);
@@ -74,6 +85,21 @@ function letGo(context: EngineContext, kind: HeldKind, id: string, dueAt: number
       const row = store.rotations.get(id);
       if (!row?.live || row.dueAt !== null) return false;
       store.rotations.update(row, { dueAt });
+      return true;
+    }
+    case "subscription": {
+      const row = store.subscriptions.get(id);
+      if (!row || row.dueAt !== null || row.state === "disabled") return false;
+      store.subscriptions.update(row, { dueAt });
+      return true;
+    }
+    case "chore":
+      store.chores.set(id, dueAt);
+      return true;
+    case "policy": {
+      const row = store.policies.get(id);
+      if (!row || row.dueAt !== null || row.appliedTo === null) return false;
+      store.policies.update(row, { dueAt });
       return true;
     }
     case "delivery": {
