@@ -312,6 +312,36 @@ const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE version ADD COLUMN heldAt INTEGER;
   `,
+  `
+  CREATE TABLE keyCount (what TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  INSERT INTO keyCount VALUES
+    ('pending', 0), ('active', 0), ('lost', 0), ('revoked', 0), ('deleting', 0), ('deleted', 0), ('paused', 0);
+  INSERT OR REPLACE INTO keyCount SELECT state, count(*) FROM key GROUP BY state;
+  INSERT OR REPLACE INTO keyCount SELECT 'paused', count(*) FROM key
+    WHERE state IN ('pending', 'active') AND (paused = 1 OR json_extract(policy, '$.paused') = 1);
+
+  CREATE TRIGGER keyCountInsert AFTER INSERT ON key BEGIN
+    UPDATE keyCount SET count = count + 1 WHERE what IN (NEW.state,
+      CASE WHEN NEW.state IN ('pending', 'active') AND (NEW.paused = 1 OR json_extract(NEW.policy, '$.paused') = 1)
+      THEN 'paused' END);
+  END;
+  CREATE TRIGGER keyCountDelete AFTER DELETE ON key BEGIN
+    UPDATE keyCount SET count = count - 1 WHERE what IN (OLD.state,
+      CASE WHEN OLD.state IN ('pending', 'active') AND (OLD.paused = 1 OR json_extract(OLD.policy, '$.paused') = 1)
+      THEN 'paused' END);
+  END;
+  CREATE TRIGGER keyCountUpdate AFTER UPDATE OF state, paused, policy ON key
+    WHEN OLD.state <> NEW.state OR OLD.paused <> NEW.paused
+      OR json_extract(OLD.policy, '$.paused') IS NOT json_extract(NEW.policy, '$.paused')
+  BEGIN
+    UPDATE keyCount SET count = count - 1 WHERE what IN (OLD.state,
+      CASE WHEN OLD.state IN ('pending', 'active') AND (OLD.paused = 1 OR json_extract(OLD.policy, '$.paused') = 1)
+      THEN 'paused' END);
+    UPDATE keyCount SET count = count + 1 WHERE what IN (NEW.state,
+      CASE WHEN NEW.state IN ('pending', 'active') AND (NEW.paused = 1 OR json_extract(NEW.policy, '$.paused') = 1)
+      THEN 'paused' END);
+  END;
+  `,
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */

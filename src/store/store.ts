@@ -10,6 +10,7 @@ import { HeldSql } from "./held-sql.ts";
 import { IdempotencyTable } from "./idempotency.ts";
 import { KeyUseTable } from "./key-uses.ts";
 import { KeyTable } from "./keys.ts";
+import { Overview } from "./overview.ts";
 import { PolicyTable } from "./policies.ts";
 import { RotationTable } from "./rotations.ts";
 import { RowCache } from "./row-cache.ts";
@@ -38,6 +39,7 @@ export class Store {
   readonly keyUses: KeyUseTable;
   readonly edgeRecords: EdgeRecordTable;
   readonly verifiables: Verifiables;
+  readonly overview: Overview;
   readonly #sql: HeldSql;
   readonly #cache: RowCache;
   /** Events of the transaction under way. */
@@ -72,6 +74,7 @@ export class Store {
     this.subscriptions = new SubscriptionTable(held, cache, this.due);
     this.chores = new ChoreTable(held, cache, this.due);
     this.policies = new PolicyTable(held, cache, this.due);
+    this.overview = new Overview(held);
   }
 
   /** Has somebody told of the events of each commit, once it is made. One that was rolled back is never told of. */

@@ -92,7 +92,15 @@ describe("an exported keyring", () => {
     const after = await readTables(scene);
     const still = (rows: Record<string, unknown>[] = []) =>
       rows.map(({ dueAt: _, claim: __, leaseUntil: ___, ...row }) => row);
-    for (const table of ["key", "version", "rotation", "delivery", "destination", "keyDestination"]) {
+    for (const table of [
+      "key",
+      "keyCount",
+      "version",
+      "rotation",
+      "delivery",
+      "destination",
+      "keyDestination",
+    ]) {
       expect(still(after[table]), table).toEqual(still(before[table]));
     }
     expect(after.event?.slice(0, before.event?.length)).toEqual(before.event);

@@ -19,7 +19,7 @@ const MAX_CHANGED_AT_END = 2_000;
 const MAX_CATCHING_UP = 1_000;
 
 /** Made anew by whoever reads the file, or of no use to it. */
-const LEFT_OUT = new Set(["schemaVersion", "idempotency", "importLine"]);
+const LEFT_OUT = new Set(["schemaVersion", "idempotency", "importLine", "keyCount"]);
 /** Settings that say who a keyring is and how it is sealed. */
 const OWN_SETTINGS = new Set(["name", "code", "masterKeyId", "dataKey", "importedFile", "importedAnswer"]);
 

@@ -7,6 +7,7 @@ import type { Failure } from "../../errors/catalogue.ts";
 import { verifyChain } from "../../events/chain.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { migrate, migrateTo } from "../../store/migrations.ts";
+import { recountKeys } from "../../store/overview.ts";
 import type { Sql, SqlValue } from "../../store/sql.ts";
 import { Store } from "../../store/store.ts";
 import { decodeValue, type End, type FileRecord, type Header, type Seals } from "./format.ts";
@@ -86,6 +87,7 @@ export class KeyringImport {
     if (!end) throw new Refused("its last part does not say how it ends");
     this.#check(tables, end);
     migrate(this.#sql);
+    recountKeys(this.#sql);
     holdAll(this.#sql);
     dropLines(this.#sql);
     return end;
