@@ -11,10 +11,12 @@ import { addEvents } from "./api/events.ts";
 import { addKeyrings } from "./api/keyrings.ts";
 import { addKeys } from "./api/keys.ts";
 import { addMasterKeys } from "./api/master-keys.ts";
+import { addMetrics } from "./api/metrics.ts";
 import { addPolicies } from "./api/policies.ts";
 import { Problem, respondWith } from "./api/problem.ts";
 import { addRotations } from "./api/rotations.ts";
 import { addSettings } from "./api/settings.ts";
+import { addStatus } from "./api/status.ts";
 import { addSubscriptions } from "./api/subscriptions.ts";
 import { addTransfer, isStreamed } from "./api/transfer.ts";
 import { addVerify } from "./api/verify.ts";
@@ -75,6 +77,8 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
   addVerify(app);
   addEvents(app);
   addSubscriptions(app);
+  addStatus(app);
+  addMetrics(app);
 
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
     type: "http",

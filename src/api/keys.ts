@@ -9,6 +9,7 @@ import { policyOutSchema, policySchema } from "./policy-schema.ts";
 import { rotationSchema } from "./rotations.ts";
 import {
   answer,
+  healthSchema,
   idempotencyHeader,
   jsonBody,
   labelsSchema,
@@ -149,6 +150,7 @@ const keySummarySchema = z
 
 export const keySchema = keySummarySchema
   .extend({
+    health: healthSchema.openapi({ description: "What it shares with other keys is not held against it." }),
     destinations: z.array(
       z.object({ id: z.string(), required: z.boolean(), mustAcknowledge: z.boolean(), as: z.string() }),
     ),

@@ -22,6 +22,8 @@ const isoTime = z.string().openapi({ format: "date-time" });
 export const timeOutSchema = isoTime;
 export const optionalTimeOutSchema = isoTime.nullable();
 
+export const healthSchema = z.enum(["healthy", "degraded", "failing"]);
+
 export const callSchema = z
   .object({
     method: z.string(),

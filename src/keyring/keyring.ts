@@ -23,10 +23,12 @@ import * as destinations from "./operations/destinations.ts";
 import * as events from "./operations/events.ts";
 import * as interventions from "./operations/interventions.ts";
 import * as keys from "./operations/keys.ts";
+import { type Metrics, readMetrics } from "./operations/metrics.ts";
 import * as plan from "./operations/plan.ts";
 import * as policies from "./operations/policies.ts";
 import * as rotations from "./operations/rotations.ts";
 import * as settings from "./operations/settings.ts";
+import { askLastCron, describeStatus, type StatusView, withLastCron } from "./operations/status.ts";
 import * as subscriptions from "./operations/subscriptions.ts";
 import * as verification from "./operations/verify.ts";
 import type { Page, PageRequest } from "./page.ts";
@@ -472,6 +474,26 @@ export class Keyring extends DurableObject<Env> {
     return this.#host.write(call, deliveries.admitClaimant, ({ context }, caller) =>
       redeemClaim(context, caller.id, claim),
     );
+  }
+
+  /** The whole keyring at a glance. */
+  async getStatus(call: Call): Promise<Answer<StatusView>> {
+    const read = this.#host.read(call, "keys:read", ({ context }) =>
+      ok({ context, status: describeStatus(context, this.#host.refusal()?.error) }),
+    );
+    if (!read.ok) return read;
+    const { context, status } = read.value;
+    return ok(withLastCron(context, status, await askLastCron(context)));
+  }
+
+  /** The same in numbers, for a monitoring system. */
+  async readMetrics(call: Call): Promise<Answer<Metrics>> {
+    const read = this.#host.read(call, "keys:read", ({ context }) =>
+      ok({ context, metrics: readMetrics(context) }),
+    );
+    if (!read.ok) return read;
+    const { context, metrics } = read.value;
+    return ok({ ...metrics, lastCronAt: await askLastCron(context) });
   }
 
   listEvents(call: Call, query: events.EventQuery, page: PageRequest): Answer<Page<EventView>> {

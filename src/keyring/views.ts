@@ -1,10 +1,12 @@
 /** Rows as the API shows them: times as ISO 8601, no sealed value, no hash. */
 import { destinationOf } from "../destinations/registry.ts";
+import { factsOfKey, healthOf } from "../rotation/health.ts";
 import type { DeliveryRow, DeliveryState } from "../store/deliveries.ts";
 import type { DestinationRow, DestinationState } from "../store/destinations.ts";
 import type { EventRow } from "../store/events.ts";
 import type { KeyRow, KeyState, Policy } from "../store/keys.ts";
 import type { RotationRow, RotationState, RotationStep, Trigger } from "../store/rotations.ts";
+import type { Health } from "../store/settings.ts";
 import type { Store } from "../store/store.ts";
 import type { EndReason, Stage, VersionRow } from "../store/versions.ts";
 import type { CallReport } from "../store/work-table.ts";
@@ -70,6 +72,7 @@ export interface KeySummaryView {
 }
 
 export interface KeyView extends KeySummaryView {
+  health: Health;
   destinations: KeyDestinationView[];
   versions: VersionView[];
   /** Id of the live rotation. */
@@ -177,9 +180,10 @@ export function summarizeKey(store: Store, key: KeyRow): KeySummaryView {
   };
 }
 
-export function viewKey(store: Store, key: KeyRow): KeyView {
+export function viewKey(store: Store, key: KeyRow, now: number): KeyView {
   return {
     ...summarizeKey(store, key),
+    health: healthOf(factsOfKey(store, key, now)).health,
     destinations: store.destinations.linksOfKey(key.id).map((link) => ({
       id: link.destinationId,
       required: link.required,

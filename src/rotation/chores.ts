@@ -88,10 +88,15 @@ export async function askForCron(context: EngineContext): Promise<void> {
   context.store.transaction(() => noteCron(context, at));
 }
 
+/** Whether cron stays away, going by when it came last. */
+export function isCronMissing(at: number | null, now: number): boolean {
+  return at === null || now - at > CRON_MISSING_MS;
+}
+
 /** Says so once when cron stays away, and once when it is back. Null is never. */
 export function noteCron(context: EngineContext, at: number | null): void {
   const { settings } = context.store;
-  const isMissing = at === null || context.now() - at > CRON_MISSING_MS;
+  const isMissing = isCronMissing(at, context.now());
   if (isMissing === settings.isCronMissing()) return;
   settings.setCronMissing(isMissing);
   const lastCronAt = at === null ? null : new Date(at).toISOString();

@@ -99,9 +99,9 @@ export function healthOf(facts: HealthFacts): HealthReport {
 }
 
 /** Failed rotations in a row that are no accident any more. */
-const OFTEN = 3;
+export const FAILED_OFTEN = 3;
 /** Cron comes every few minutes and starts hundreds at each visit; what is still due after this long is not being started. */
-const OVERDUE_MS = 3_600_000;
+export const OVERDUE_MS = 3_600_000;
 
 /** The facts of a whole keyring. Each is read from an index that holds only what is stuck, so this costs what is wrong, not what there is. */
 export function factsOfKeyring(store: Store, now: number): HealthFacts {
@@ -172,7 +172,7 @@ function ofRotations(held: readonly { state: string; deadlineAt: number }[], now
 
 function ofFailures(keys: readonly Pick<KeyRow, "state" | "failures">[]) {
   const failing = keys.filter(({ state, failures }) => failures > 0 && WITH_ROTATIONS.includes(state));
-  const often = failing.filter(({ failures }) => failures >= OFTEN).length;
+  const often = failing.filter(({ failures }) => failures >= FAILED_OFTEN).length;
   return { failedOften: often, failedOnce: failing.length - often };
 }
 

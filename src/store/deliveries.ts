@@ -186,6 +186,11 @@ export class DeliveryTable extends WorkTable<DeliveryRow> {
     return this.tally("INDEXED BY deliveryFailing WHERE state = 'failing'");
   }
 
+  /** Some of those that were given up. */
+  failing(limit: number): DeliveryRow[] {
+    return this.select("INDEXED BY deliveryFailing WHERE state = 'failing' LIMIT ?", limit);
+  }
+
   /** A page, newest first. `before` is an id, or empty for the first page. */
   list(keyId: string | undefined, before: string, limit: number): DeliveryRow[] {
     const from = before === "" ? "~" : before;

@@ -79,6 +79,11 @@ export class DestinationTable extends Table<DestinationRow> {
     return this.tally("WHERE state IN ('failing', 'disabled')");
   }
 
+  /** Some of them. */
+  unwell(limit: number): DestinationRow[] {
+    return this.select("WHERE state IN ('failing', 'disabled') ORDER BY id LIMIT ?", limit);
+  }
+
   linksOfKey(keyId: string): KeyDestinationRow[] {
     return this.cache.get(linksName(keyId), () =>
       this.#links("WHERE keyId = ? ORDER BY destinationId", keyId),

@@ -223,6 +223,18 @@ export class KeyTable extends WorkTable<KeyRow> {
     return this.sql.all("SELECT state, failures FROM key INDEXED BY keyFailures WHERE failures > 0");
   }
 
+  /** Keys whose value is lost. */
+  lost(limit: number): KeyRow[] {
+    return this.select("INDEXED BY keyLost WHERE state = 'lost' ORDER BY id LIMIT ?", limit);
+  }
+
+  /** Keys of use whose last rotations failed, so often or more, the worst first. */
+  failed(least: number, limit: number): KeyRow[] {
+    const rest = `INDEXED BY keyFailures WHERE failures > 0 AND failures >= ? AND state IN ('pending', 'active')
+      ORDER BY failures DESC LIMIT ?`;
+    return this.select(rest, least, limit);
+  }
+
   countLost(): number {
     return this.tally("INDEXED BY keyLost WHERE state = 'lost'");
   }

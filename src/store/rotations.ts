@@ -191,6 +191,13 @@ export class RotationTable extends WorkTable<RotationRow> {
     );
   }
 
+  /** Live rotations in one state that does not go on by itself, the nearest deadline first. */
+  heldAs(state: RotationState, limit: number): RotationRow[] {
+    const rest = `INDEXED BY rotationHeld WHERE live = 1 AND state <> 'running' AND state = ?
+      ORDER BY deadlineAt LIMIT ?`;
+    return this.select(rest, state, limit);
+  }
+
   /** A page, newest first. `before` is an id, or empty for the first page. */
   list(keyId: string | undefined, before: string, limit: number): RotationRow[] {
     const from = before === "" ? "~" : before;

@@ -118,4 +118,9 @@ export class SubscriptionTable extends WorkTable<SubscriptionRow> {
   countUnwell(): number {
     return this.tally("WHERE state IN ('failing', 'disabled')");
   }
+
+  /** Some of them. */
+  unwell(limit: number): SubscriptionRow[] {
+    return this.select("WHERE state IN ('failing', 'disabled') ORDER BY id LIMIT ?", limit);
+  }
 }

@@ -142,6 +142,11 @@ export class VersionTable extends WorkTable<VersionRow> {
     return this.tally("INDEXED BY versionStuck WHERE stage = 'revoking' AND attempt >= 7");
   }
 
+  /** The same, some of them. */
+  stuck(limit: number): VersionRow[] {
+    return this.select("INDEXED BY versionStuck WHERE stage = 'revoking' AND attempt >= 7 LIMIT ?", limit);
+  }
+
   byFingerprint(fingerprint: Uint8Array): VersionRow[] {
     return this.select("WHERE fingerprint = ?", fingerprint);
   }

@@ -1,5 +1,6 @@
 /** The contract: a whole OpenAPI 3.1 document, and what is answered fits it. */
 import { beforeAll, describe, expect, it } from "vitest";
+import { OPENMETRICS } from "../../src/api/openmetrics.ts";
 import { SCOPES } from "../../src/keyring/scopes.ts";
 import { request } from "../support/api.ts";
 import { findMisfits, type Schema } from "./conform.ts";
@@ -107,6 +108,11 @@ describe.each(ROUTES)("$method $path in the document", (route) => {
     }
     if (content?.[LINES]) {
       expect(answer.headers.get("content-type")).toBe(LINES);
+      expect(answer.body).toBeTypeOf("string");
+      return;
+    }
+    if (content?.[OPENMETRICS]) {
+      expect(answer.headers.get("content-type")).toBe(OPENMETRICS);
       expect(answer.body).toBeTypeOf("string");
       return;
     }

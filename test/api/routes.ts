@@ -430,6 +430,8 @@ export const ROUTES: readonly Route[] = [
     body: { since: 1 },
     prepare: subscribe,
   },
+  { method: "GET", pattern: "/v1/status", path: "/v1/status", scopes: ["keys:read"], status: 200 },
+  { method: "GET", pattern: "/metrics", path: "/metrics", scopes: ["keys:read"], status: 200 },
 ];
 
 function makeSharedPolicy(ring: TestKeyring): Promise<unknown> {

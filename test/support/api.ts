@@ -36,14 +36,15 @@ export async function request<Body = Record<string, unknown>>(
   const answered = await response.text();
   return {
     status: response.status,
-    body: (answered === "" ? null : isLines(response) ? answered : JSON.parse(answered)) as Body,
+    body: (answered === "" ? null : isText(response) ? answered : JSON.parse(answered)) as Body,
     headers: response.headers,
   };
 }
 
-/** One JSON text a line: no JSON text as a whole. */
-function isLines(response: Response): boolean {
-  return response.headers.get("content-type") === "application/x-ndjson";
+/** One JSON text a line, or metrics: no JSON text as a whole. */
+function isText(response: Response): boolean {
+  const type = response.headers.get("content-type") ?? "";
+  return type === "application/x-ndjson" || type.startsWith("application/openmetrics-text");
 }
 
 export interface TestKeyring {

@@ -135,7 +135,7 @@ export function createKey(
       grace: null,
     });
   }
-  const view = viewKey(store, store.keys.get(id) ?? key);
+  const view = viewKey(store, store.keys.get(id) ?? key, now);
   return ok({ key: view, ...(first && !input.fields && { secret: first.secret }) });
 }
 

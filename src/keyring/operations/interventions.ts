@@ -134,5 +134,5 @@ function onVersion(
   const version = store.versions.byNumber(key.id, number);
   if (!version) return err({ code: "not-found", detail: `the key has no version ${number}` });
   const done = act(key, version);
-  return done.ok ? ok(viewKey(store, store.keys.get(key.id) ?? key)) : done;
+  return done.ok ? ok(viewKey(store, store.keys.get(key.id) ?? key, context.now())) : done;
 }

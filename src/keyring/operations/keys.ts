@@ -46,9 +46,9 @@ export function listKeys(
   );
 }
 
-export function getKey({ store }: EngineContext, idOrName: string): Result<KeyView, Failure> {
+export function getKey({ store, now }: EngineContext, idOrName: string): Result<KeyView, Failure> {
   const key = store.keys.find(idOrName);
-  return key ? ok(viewKey(store, key)) : err(keyNotFound());
+  return key ? ok(viewKey(store, key, now())) : err(keyNotFound());
 }
 
 /**
