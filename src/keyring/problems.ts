@@ -47,7 +47,10 @@ export interface ProblemView {
 /** As many as one answer shows. */
 export const MAX_PROBLEMS = 100;
 
-/** What is wrong, the worst first, in the order of the rules of health; at last what may still heal by itself. */
+/**
+ * What is wrong, the worst first, in the order of the rules of health; at last what may still heal by itself. Looks no further once it
+ * has `MAX_PROBLEMS`, but may give a few more.
+ */
 export function listProblems(context: EngineContext): ProblemView[] {
   const { store } = context;
   const now = context.now();
@@ -81,7 +84,7 @@ export function listProblems(context: EngineContext): ProblemView[] {
   for (const list of sources) {
     if (found.length < MAX_PROBLEMS) found.push(...list(MAX_PROBLEMS - found.length));
   }
-  return found.slice(0, MAX_PROBLEMS);
+  return found;
 }
 
 /** Cron stays away. */

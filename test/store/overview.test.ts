@@ -69,6 +69,22 @@ describe("the counts of keys", () => {
     });
   });
 
+  it.each<[string, Partial<KeyRow>, number]>([
+    ["the key itself", { paused: true }, 1],
+    ["its policy", { policy: { paused: true } }, 1],
+    ["both", { paused: true, policy: { paused: true } }, 1],
+    ["neither", { policy: { paused: false } }, 0],
+    ["a key that would not rotate anyway", { paused: true, state: "revoked" }, 0],
+  ])("say what is paused by %s, and what is not any more", async (_, patch, paused) => {
+    await onFreshStore((store) => {
+      const before = store.keys.insert(keyRow());
+      const after = store.keys.update(before, patch);
+      expect(store.overview.keyCounts().paused).toBe(paused);
+      store.keys.update(after, { paused: false, policy: {}, state: "active" });
+      expect(store.overview.keyCounts()).toEqual({ ...NONE, active: 1 });
+    });
+  });
+
   it("cost one row for a key that is made, none for what leaves its state as it is", async () => {
     await onFreshStore((store, state) => {
       const { statements } = meter(state);

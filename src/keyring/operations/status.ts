@@ -80,15 +80,11 @@ export function describeStatus(context: EngineContext, closed: Failure | undefin
   return closed ? withClosure(context, status, closed) : status;
 }
 
-/** Adds when cron came last, and that it stays away. */
+/** The answer as a whole: adds when cron came last and that it stays away, and leaves out what are too many problems. */
 export function withLastCron(context: EngineContext, status: StatusView, at: LastCron): StatusView {
-  if (at === undefined) return status;
-  const missing = isCronMissing(at, context.now()) ? [ofCron(context, at)] : [];
-  return {
-    ...status,
-    lastSweepAt: isoOf(at),
-    problems: [...missing, ...status.problems].slice(0, MAX_PROBLEMS),
-  };
+  const isMissing = at !== undefined && isCronMissing(at, context.now());
+  const problems = isMissing ? [ofCron(context, at), ...status.problems] : status.problems;
+  return { ...status, lastSweepAt: isoOf(at ?? null), problems: problems.slice(0, MAX_PROBLEMS) };
 }
 
 /** How many rotations are live, and how many of them do not go on by themselves. */
@@ -119,7 +115,7 @@ function withClosure({ identity }: EngineContext, status: StatusView, { code }: 
     ...status,
     health: "failing",
     reasons: ["the keyring is closed", ...status.reasons],
-    problems: [problem, ...status.problems].slice(0, MAX_PROBLEMS),
+    problems: [problem, ...status.problems],
   };
 }
 
