@@ -20,11 +20,13 @@ export function parseDuration(text: string): number {
   return text === "0" ? 0 : ms(text as StringValue);
 }
 
-/** A duration on the wire. Checks that follow see durations only. */
-export const durationSchema = z.string().refine(isDuration, {
+const refusal = {
   message: "must be a duration such as 30d, 24h, 15m, 10s or 0 (at most ten years)",
   abort: true,
-});
+};
+
+/** A duration on the wire. Checks that follow see durations only. The contract shows the pattern. */
+export const durationSchema = z.string().regex(DURATION_PATTERN, refusal).refine(isDuration, refusal);
 
 /** A duration that is not 0, for periods that would otherwise end as they begin. */
 export const periodSchema = durationSchema.refine((text) => text !== "0", {

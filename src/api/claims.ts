@@ -6,6 +6,7 @@ import { answer, jsonBody, problems, security } from "./schemas.ts";
 const claim = createRoute({
   method: "post",
   path: "/v1/claims",
+  operationId: "openClaim",
   summary: "Fetch the value that a claim stands for",
   description:
     "Within ten minutes, once; again within 60 seconds, for an answer that was lost. The bearer is the `claimToken` of the destination that got the claim, or the access key that asked to reveal.",

@@ -38,6 +38,7 @@ const list = createRoute({
 const verify = createRoute({
   method: "get",
   path: "/v1/events/verify",
+  operationId: "verifyHistory",
   summary: "Check the hash chain of the whole history",
   tags: ["events"],
   security,

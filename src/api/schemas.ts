@@ -65,8 +65,8 @@ export const problems: object = {
 export const security = [{ bearer: [] }];
 
 export const idempotencyHeader = z.object({
-  "idempotency-key": z
-    .string()
-    .optional()
-    .openapi({ description: "The same request gets the same result for 24 h." }),
+  "idempotency-key": z.string().optional().openapi({
+    description: "The same request gets the same result for 24 h.",
+    pattern: "^[\\x21-\\x7e]{1,255}$",
+  }),
 });

@@ -44,6 +44,7 @@ const settingsSchema = z
 const read = createRoute({
   method: "get",
   path: "/v1/settings",
+  operationId: "getSettings",
   summary: "Read what holds for the keyring as a whole",
   tags: ["settings"],
   security,
@@ -79,6 +80,7 @@ const patch = createRoute({
 const hold = createRoute({
   method: "post",
   path: "/v1/settings/hold",
+  operationId: "holdRotations",
   summary: "Stop every new scheduled rotation",
   description: "Rotations that are live go on, so do rotations by hand and emergencies.",
   tags: ["settings"],
@@ -100,6 +102,7 @@ const hold = createRoute({
 const release = createRoute({
   method: "post",
   path: "/v1/settings/release",
+  operationId: "releaseRotations",
   summary: "Let scheduled rotations begin again",
   description: "What fell due meanwhile is spread over the hour that follows.",
   tags: ["settings"],

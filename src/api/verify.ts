@@ -47,6 +47,7 @@ const verdictSchema = z
 const verify = createRoute({
   method: "post",
   path: "/v1/verify",
+  operationId: "verifyKey",
   summary: "Verify a key that Rekey issued or adopted",
   tags: ["verify"],
   security,

@@ -1,6 +1,7 @@
 /** The contract: a whole OpenAPI 3.1 document, and what is answered fits it. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { OPENMETRICS } from "../../src/api/openmetrics.ts";
+import { CATALOGUE } from "../../src/errors/catalogue.ts";
 import { SCOPES } from "../../src/keyring/scopes.ts";
 import { request } from "../support/api.ts";
 import { findMisfits, type Schema } from "./conform.ts";
@@ -8,6 +9,7 @@ import { furnish, makeAccessKey } from "./fixtures.ts";
 import { fill, ROUTES } from "./routes.ts";
 
 interface Operation {
+  operationId?: string;
   summary?: string;
   tags?: string[];
   security?: unknown;
@@ -20,7 +22,11 @@ interface Contract {
   openapi: string;
   info: { title: string; version: string };
   paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, Schema>; securitySchemes: Record<string, Schema> };
+  components: {
+    schemas: Record<string, Schema>;
+    securitySchemes: Record<string, Schema>;
+    responses: Record<string, { description: string }>;
+  };
 }
 
 let contract: Contract;
@@ -53,8 +59,9 @@ describe("the document", () => {
     );
     expect(references.length).toBeGreaterThan(20);
     for (const target of new Set(references)) {
-      const name = String(target).replace("#/components/schemas/", "");
-      expect(Object.keys(contract.components.schemas)).toContain(name);
+      const [, , kind, name] = String(target).split("/");
+      const { schemas, responses } = contract.components;
+      expect(Object.keys(kind === "responses" ? responses : schemas)).toContain(name);
     }
   });
 });
@@ -120,6 +127,41 @@ describe.each(ROUTES)("$method $path in the document", (route) => {
     expect(schema).not.toEqual({});
     expect(findMisfits(contract.components.schemas, schema, answer.body)).toEqual([]);
     expect(answer.headers.get("content-type")).toContain("application/json");
+  });
+});
+
+describe("the operations", () => {
+  it.each([
+    ["GET", "/v1/keys", "listKeys"],
+    ["POST", "/v1/keys", "createKey"],
+    ["GET", "/v1/policies/{id}", "getPolicy"],
+    ["PATCH", "/v1/keys/{key}", "updateKey"],
+    ["PUT", "/v1/keys/{key}/value", "replaceKeyValue"],
+    ["POST", "/v1/keys/{key}/versions/{n}/extend", "extendVersion"],
+    ["POST", "/v1/deliveries/{id}/replay", "replayDelivery"],
+    ["POST", "/v1/deliveries/replay", "replayDeliveries"],
+    ["POST", "/v1/settings/hold", "holdRotations"],
+  ])("have ids that code can be named after: %s %s is %s", (method, pattern, id) => {
+    expect(operationOf(method, pattern).operationId).toBe(id);
+  });
+
+  it.each([
+    ["GET", "/v1/settings", "401 403 404 429"],
+    ["GET", "/v1/keys", "401 403 404 422 429"],
+    ["DELETE", "/v1/keys/{key}", "401 403 404 409 422 429"],
+    ["POST", "/v1/keys", "400 401 403 404 409 413 422 429"],
+  ])("name the problems that they may answer: %s %s", (method, pattern, statuses) => {
+    const { responses } = operationOf(method, pattern);
+    const found = Object.keys(responses).filter((status) => status.startsWith("4"));
+    expect(found.join(" ")).toBe(statuses);
+  });
+
+  it("name every code of the catalogue where its status is", () => {
+    const described = Object.values(contract.components.responses).map(({ description }) => description);
+    const codes = Object.entries(CATALOGUE).filter(([, { status }]) => status < 500);
+    for (const [code] of codes) {
+      expect(described.filter((text) => text.includes(`\`${code}\``))).toHaveLength(1);
+    }
   });
 });
 
