@@ -1,4 +1,6 @@
 /** Compares a value with a JSON schema of the contract, as far as the contract uses JSON schema. Undocumented fields do not fit. */
+import { z } from "zod";
+
 export type Schema = Record<string, unknown>;
 
 const KNOWN = [
@@ -8,6 +10,7 @@ const KNOWN = [
     "pattern",
     "minLength",
     "maxLength",
+    "minItems",
     "maxItems",
     "minimum",
     "maximum",
@@ -37,19 +40,29 @@ export function findMisfits(
   }
   if (Array.isArray(whole.enum) && !whole.enum.includes(value))
     return [`${at} is not one of ${whole.enum.join(", ")}`];
-  if (whole.format === "date-time" && typeof value === "string" && Number.isNaN(Date.parse(value))) {
-    return [`${at} is no time`];
-  }
+  if (typeof value === "string") return findTextMisfits(whole, value, at);
   if (typeof value === "number") {
     const { minimum = -Infinity, maximum = Infinity } = whole as { minimum?: number; maximum?: number };
     return minimum <= value && value <= maximum ? [] : [`${at} is out of bounds`];
   }
   if (Array.isArray(value)) {
+    const { minItems = 0, maxItems = Infinity } = whole as { minItems?: number; maxItems?: number };
+    if (value.length < minItems || value.length > maxItems) return [`${at} has too few or too many items`];
     return value.flatMap((item, i) =>
       findMisfits(schemas, (whole.items ?? {}) as Schema, item, `${at}[${i}]`),
     );
   }
   return isObject(value) ? findFieldMisfits(schemas, whole, value, at) : [];
+}
+
+function findTextMisfits(whole: Schema, value: string, at: string): string[] {
+  const { minLength = 0, maxLength = Infinity } = whole as { minLength?: number; maxLength?: number };
+  if (value.length < minLength || value.length > maxLength) return [`${at} is too short or too long`];
+  if (whole.format === "date-time" && !z.iso.datetime({ offset: true }).safeParse(value).success) {
+    return [`${at} is no time`];
+  }
+  const isOdd = typeof whole.pattern === "string" && !new RegExp(whole.pattern).test(value);
+  return isOdd ? [`${at} does not match ${whole.pattern}`] : [];
 }
 
 function findFieldMisfits(
@@ -71,7 +84,7 @@ function findFieldMisfits(
 }
 
 /** A schema with its references and its parts put together. */
-function flatten(schemas: Record<string, Schema>, schema: Schema): Schema {
+export function flatten(schemas: Record<string, Schema>, schema: Schema): Schema {
   const parts = Array.isArray(schema.allOf) ? (schema.allOf as Schema[]) : [];
   if (typeof schema.$ref === "string") {
     const target = schemas[schema.$ref.replace("#/components/schemas/", "")];

@@ -244,7 +244,7 @@ function readable(value: unknown): unknown {
 }
 
 /** Waits until no work of a keyring is due or under way. */
-export async function settle(ring: Pick<TestKeyring, "code">): Promise<void> {
+export async function settle(ring: Pick<TestKeyring, "code">, withinMs = 10_000): Promise<void> {
   await eventually(async () => {
     const { due = [], version = [] } = await readTables(ring);
     expect(version.filter(({ leaseUntil }) => Number(leaseUntil) > Date.now())).toEqual([]);
@@ -257,5 +257,5 @@ export async function settle(ring: Pick<TestKeyring, "code">): Promise<void> {
         Number(at) < (kind === "version" ? Date.now() : soon),
     );
     expect(work).toEqual([]);
-  }, 10_000);
+  }, withinMs);
 }

@@ -2,25 +2,35 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { SCOPES } from "../../src/keyring/scopes.ts";
 import { makeKeyring, type TestKeyring } from "../support/api.ts";
+import { QUIET_URL } from "../support/network.ts";
 import {
   callAs,
   expectInvalid,
   expectProblem,
   type Furnished,
   furnish,
+  type Made,
   makeAccessKey,
   makeKey,
+  settle,
   snapshot,
 } from "./fixtures.ts";
 import { ROUTES } from "./routes.ts";
 
 let theirs: Furnished;
+let theirSubscription: string;
+let theirPolicy: string;
 let mine: TestKeyring;
 let call: ReturnType<typeof callAs>;
 let myKey: string;
 let myDestination: string;
 beforeAll(async () => {
   theirs = await furnish();
+  const ops = { name: "ops", url: QUIET_URL, types: ["chain.broken"] };
+  theirSubscription = (await theirs.call<Made>("POST", "/v1/subscriptions", { body: ops })).body.id;
+  const shared = { name: "shared", policy: { maxAge: "30d" } };
+  theirPolicy = (await theirs.call<Made>("POST", "/v1/policies", { body: shared })).body.id;
+  await settle(theirs);
   mine = await makeKeyring();
   call = (await makeAccessKey(mine, SCOPES)).call;
   myKey = (await makeKey(mine, "mine")).id;
@@ -31,6 +41,8 @@ beforeAll(async () => {
 function theirId(pattern: string): string {
   if (pattern.includes("/keys/")) return theirs.key;
   if (pattern.includes("/deliveries/")) return theirs.delivery;
+  if (pattern.includes("/subscriptions/")) return theirSubscription;
+  if (pattern.includes("/policies/")) return theirPolicy;
   return pattern.includes("/rotations/") ? theirs.rotation : theirs.destination;
 }
 
