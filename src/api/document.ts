@@ -24,6 +24,7 @@ const TAGS: Record<string, string> = {
   verify: "Is this value good, and for what.",
   events: "The history: append-only, hash-chained.",
   subscriptions: "Who is told of events.",
+  status: "How a keyring is: at a glance, and in numbers.",
 };
 
 /** Why a request is not served, by status. A component each: every operation refers to those that it may answer. */

@@ -28,7 +28,7 @@ export function startScheduled(context: EngineContext, limit: number, outage: Ou
   const now = context.now();
   if (store.settings.hold(now) || store.isOnHold()) return { count: 0, goesOn: false };
   const limits = store.settings.limits();
-  const room = limits.rotations === undefined ? limit : limits.rotations - store.rotations.countLive();
+  const room = limits.rotations === undefined ? limit : limits.rotations - store.rotations.countMoving();
   if (room <= 0) return { count: 0, goesOn: false };
   const outages = [outage, store.settings.lastHold()].filter((one) => one !== null);
   const isFull = crowdOf(context, limits);

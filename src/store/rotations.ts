@@ -167,13 +167,14 @@ export class RotationTable extends WorkTable<RotationRow> {
     return this.getBy(liveName(keyId), "WHERE keyId = ? AND live = 1", keyId);
   }
 
-  /** How many rotations are live and get on by themselves. Reads as many index rows. */
+  /** How many rotations are live. Reads as many index rows. */
   countLive(): number {
-    return (
-      this.sql.all<{ count: number }>(
-        "SELECT COUNT(*) AS count FROM rotation WHERE live = 1 AND state IN ('running', 'blocked')",
-      )[0]?.count ?? 0
-    );
+    return this.tally("WHERE live = 1");
+  }
+
+  /** How many of them get on by themselves. */
+  countMoving(): number {
+    return this.tally("WHERE live = 1 AND state IN ('running', 'blocked')");
   }
 
   /** Live rotations of the keys on a connection. */
