@@ -152,8 +152,9 @@ export function makeBroken(lore: Lore, schema: Schema): Values | undefined {
   const whole = flatten(lore.schemas, schema);
   const isWrong = (value: unknown) => findMisfits(lore.schemas, whole, value).length > 0;
   if (Object.keys(whole).every((keyword) => ["description", "example", "default"].includes(keyword))) return;
-  const ways = [odd.filter(isWrong), ...waysToBreak(lore, whole)];
-  return fc.oneof(...ways).filter(isWrong);
+  const ways = waysToBreak(lore, whole);
+  const weighed = ways.map((arbitrary) => ({ weight: 3, arbitrary }));
+  return fc.oneof({ weight: 2, arbitrary: odd }, ...weighed).filter(isWrong);
 }
 
 function waysToBreak(lore: Lore, whole: Schema): Values[] {
@@ -163,9 +164,18 @@ function waysToBreak(lore: Lore, whole: Schema): Values[] {
   const types = [whole.type].flat();
   return [
     ...(types.includes("string") ? breakText(whole) : []),
-    ...(types.includes("integer") ? [fc.double({ noInteger: true }), fc.integer().map(String)] : []),
+    ...(types.includes("integer") ? [fc.constantFrom(...beyond(whole))] : []),
     ...(types.includes("array") ? breakArray(lore, whole) : []),
     ...(types.includes("object") ? breakObject(lore, whole) : []),
+  ];
+}
+
+/** The numbers next to the bounds, and one that is none. */
+function beyond({ minimum, maximum }: Schema): number[] {
+  return [
+    0.5,
+    ...(typeof minimum === "number" ? [minimum - 1] : []),
+    ...(typeof maximum === "number" ? [maximum + 1] : []),
   ];
 }
 
