@@ -59,6 +59,7 @@ describe("creating a key", () => {
       nextRotationAt: expect.any(String),
       createdAt: expect.any(String),
       createdBy: "root",
+      health: "healthy",
       destinations: [{ id: ring.destination, required: true, mustAcknowledge: false, as: "gateway" }],
       versions: [
         {
@@ -68,6 +69,7 @@ describe("creating a key", () => {
           issuedAt: expect.any(String),
           promotedAt: expect.any(String),
           graceEndsAt: null,
+          heldSince: null,
           endReason: null,
           revokedAt: null,
           confirmed: false,
