@@ -8,7 +8,7 @@ import type { KeyRow } from "../store/keys.ts";
 import { NEW_ROTATION, type RotationRow, type Trigger } from "../store/rotations.ts";
 import type { CallReport } from "../store/work-table.ts";
 import { BACKOFF_MS, backoffMs } from "./backoff.ts";
-import { releaseConnections } from "./connections.ts";
+import { releaseConnections, repinToPresent } from "./connections.ts";
 import { type EngineContext, randomUnit, record } from "./context.ts";
 import {
   adoptVersion,
@@ -20,7 +20,7 @@ import {
   recordOrphan,
   versionOf,
 } from "./effects.ts";
-import { factsOf, settleTime } from "./facts.ts";
+import { factsOf, mayHaveMinted, settleTime } from "./facts.ts";
 import { initialPosition, isLive, transition } from "./machine.ts";
 import { deliverBy, graceMs, nextRotationAt } from "./policy.ts";
 import type { Outcome, Position } from "./position.ts";
@@ -146,7 +146,9 @@ export function advanceRotation(
     ...(!isLive(next) && rotation.live && { endedAt: now }),
   });
   if (!row.live && rotation.live) close(context, row);
-  return row;
+  // Where nothing of it can be left, it begins again where the connection leads now.
+  const isFree = leavesDoubt && row.live && row.step === "preflight" && !mayHaveMinted(context, row);
+  return isFree ? repinToPresent(context, row) : row;
 }
 
 /** Sets a key's next scheduled start from its policy and its current version. None while a rotation is live. */

@@ -201,7 +201,8 @@ function replace(
     const problem = "its new version leaked";
     advanceRotation(context, rotation, { outcome: { kind: "taken-over", problem } });
   }
-  const heir = rotation && (rotation.doubts > 0 || rotation.sought) ? rotation : undefined;
+  const canFind = context.providerOf(key.provider).find !== undefined;
+  const heir = canFind && rotation && (rotation.doubts > 0 || rotation.sought) ? rotation : undefined;
   const markers = heir && [
     ...(heir.sought ?? []),
     ...Array.from({ length: heir.mints }, (_, index) => markerOf(heir, index + 1)),

@@ -73,9 +73,11 @@ function findFieldMisfits(
 ): string[] {
   const properties = (whole.properties ?? {}) as Record<string, Schema>;
   const rest = whole.additionalProperties;
-  const missing = ((whole.required ?? []) as string[]).filter((name) => !(name in value));
+  const missing = ((whole.required ?? []) as string[]).filter((name) => !Object.hasOwn(value, name));
   const wrong = Object.entries(value).flatMap(([name, field]) => {
-    const schema = properties[name] ?? (isObject(rest) ? rest : undefined);
+    // Own fields only: `__proto__` is one that a client may send, and every object seems to have it.
+    const own = Object.hasOwn(properties, name) ? properties[name] : undefined;
+    const schema = own ?? (isObject(rest) ? rest : undefined);
     return schema
       ? findMisfits(schemas, schema, field, `${at}.${name}`)
       : [`${at}.${name} is not documented`];

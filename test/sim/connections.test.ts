@@ -170,6 +170,27 @@ describe("a change of connection", () => {
     }
   });
 
+  it("is taken up by a rotation that learns later that its mint in doubt made nothing", async () => {
+    const faults = new Map<string, Fault>();
+    const run = open({ overlap: "none", connects: true }, (_, name) => faults.get(name));
+    const away = changeAdmin(run, "admin-two", "other");
+    await run.simulator.runFor(SECOND_MS);
+    expect(await away).toBe(true);
+    faults.set("mint", "timeout-no-effect");
+    leakCurrent(run);
+    await run.simulator.runFor(20 * SECOND_MS);
+    faults.clear();
+    expect(live(run)).toMatchObject({ step: "settle", connectionRevision: 2 });
+    const back = changeAdmin(run, "admin-two", "main");
+    await run.simulator.runFor(SECOND_MS);
+    expect(await back).toBe(true);
+    // What it may have made is in the other account still, so it stays there until that is known.
+    expect(live(run)).toMatchObject({ step: "settle", connectionRevision: 2 });
+    await run.simulator.runFor(DAY_MS);
+    expect(stages(run)).toEqual(["revoked", "current"]);
+    expect(findBroken(run)).toEqual([]);
+  });
+
   it("is not taken up by a rotation that looks for what another one may have left", async () => {
     const faults = new Map<string, Fault>([["mint", "answer-lost-lands-late"]]);
     const abilities = { ...BEHIND, propagationMs: 60_000, listLagMs: 60_000 };

@@ -86,9 +86,11 @@ export class Service {
   /** Whether a value that another service keeps opens it as well. */
   opensToo: (secret: string) => boolean = () => false;
   readonly #byAttempt = new Map<string, Credential>();
-  /** When the last list that was heard was read, and when that was so before the last call to mint. */
-  #listedAt: number | undefined;
-  #listedBeforeMint: number | undefined;
+  /** By label: when the last list that was heard was read, and since when what is new in one may be what a mint made whose answer nobody has. */
+  readonly #listedAt = new Map<string, number>();
+  readonly #inDoubtSince = new Map<string, number>();
+  /** What people made, and nobody who had heard the lists could tell from what such a mint may have made: it counts as ours. */
+  readonly #passesForOurs = new Set<string>();
   #count = 0;
 
   /** @param name of its provider, and in all that it makes */
@@ -146,7 +148,7 @@ export class Service {
     } = this.abilities;
     const lists = async (
       name: string,
-      { connection }: ProviderContext,
+      { connection, old }: ProviderContext,
       pick: (credential: Credential) => boolean,
     ): Promise<ListResult> => {
       const account = accountOf(connection);
@@ -154,18 +156,19 @@ export class Service {
         const here = this.credentials.filter((one) => one.account === account);
         const listed = here.filter((one) => this.#isLive(one) && this.#now >= one.listedFrom && pick(one));
         return {
-          references: listed.map(({ reference }) => reference),
+          listed,
           dead: here.filter((one) => !this.#isLive(one)).map(({ reference }) => reference),
           at: this.#now,
         };
       });
       if (reply.kind !== "answered") return { kind: "failed", ...laterOf(reply) };
-      const { references, dead, at } = reply.value;
+      const { listed, dead, at } = reply.value;
       if (name === "list") {
         for (const reference of dead) this.seenDead.unlisted.add(reference);
-        this.#listedAt = at;
+        this.#judgeList(this.#labelOf(old), listed);
+        this.#listedAt.set(this.#labelOf(old), at);
       }
-      return { kind: "listed", references };
+      return { kind: "listed", references: listed.map(({ reference }) => reference) };
     };
     return {
       name: this.name,
@@ -195,10 +198,13 @@ export class Service {
         if (canaryIn(JSON.stringify(intent)))
           this.broken.push("promise 9: a secret is in what a mint asks for");
         this.beforeMint(intent);
-        this.#listedBeforeMint = this.#listedAt;
-        return mintOf(
+        const label = this.#labelOf(old);
+        this.#inDoubtSince.set(label, this.#listedAt.get(label) ?? Infinity);
+        const result = mintOf(
           await this.#call("mint", connection, () => this.#mint(old, intent, accountOf(connection))),
         );
+        if (result.kind !== "in-doubt") this.#inDoubtSince.delete(label);
+        return result;
       },
       ...(test && {
         test: async (_, { fields, reference }) =>
@@ -279,7 +285,7 @@ export class Service {
   #revoke(reference: string, account: string): true {
     const credential = this.credentials.find((one) => one.reference === reference && one.account === account);
     if (!credential) return true;
-    if (credential.marker === PERSON && !this.#passesForOurs(credential))
+    if (credential.marker === PERSON && !this.#passesForOurs.has(reference))
       this.broken.push(`promise 4: ${reference}, made by a person, was revoked`);
     if (this.#isLive(credential)) this.beforeRevoke(credential);
     credential.endsAt = Math.min(credential.endsAt, this.#now);
@@ -287,15 +293,13 @@ export class Service {
   }
 
   /**
-   * Whether what a person made is the only one with the key's label that has appeared since the list before the last mint: the one case
-   * in which nobody can tell it from what that mint may have made, and it counts as ours.
+   * Hears a list while a mint is in doubt. If what a person made is the only one with the key's label that has appeared since the
+   * list before that mint, nobody can tell it from what that mint may have made.
    */
-  #passesForOurs({ reference, label, account }: Credential): boolean {
-    const since = this.#listedBeforeMint ?? Infinity;
-    const fresh = this.credentials.filter(
-      (one) => one.label === label && one.account === account && one.madeAt >= since,
-    );
-    return fresh.length === 1 && fresh[0]?.reference === reference;
+  #judgeList(label: string, listed: readonly Credential[]): void {
+    const since = this.#inDoubtSince.get(label) ?? Infinity;
+    const [only, ...more] = listed.filter((one) => one.label === label && one.madeAt >= since);
+    if (only && more.length === 0) this.#passesForOurs.add(only.reference);
   }
 
   #labelOf(known: Known | undefined): string {
