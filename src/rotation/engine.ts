@@ -7,7 +7,7 @@ import { WORK_LANES, type WorkLane } from "../store/due.ts";
 import type { EdgeRecordRow } from "../store/edge-records.ts";
 import type { RotationRow, RotationStep } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
-import { advanceRotation, intendMint } from "./changes.ts";
+import { advanceRotation, intendMint, type StepNews } from "./changes.ts";
 import { askForCron } from "./chores.ts";
 import { type Claim, claimDue, claimFresh, InFlight, leaseToGoOn } from "./claims.ts";
 import { endPatience } from "./compromise.ts";
@@ -301,13 +301,26 @@ export class Engine {
     );
   }
 
-  /** The row went on without this worker. What it minted meanwhile is nobody's, so it is revoked. */
-  #takeInLate(row: RotationRow, { minted }: StepResult): void {
+  /**
+   * The row went on without this worker. If it is in doubt about this very call, the answer settles that, whatever lists would say;
+   * otherwise what was minted meanwhile is nobody's, so it is revoked.
+   */
+  #takeInLate(row: RotationRow, result: StepResult): void {
     const { store } = this.#context;
     const key = store.keys.get(row.keyId);
-    if (!minted || !key || this.#context.providerOf(key.provider).local) return;
-    const known = store.versions.ofKey(key.id).some((version) => version.reference === minted.reference);
-    if (!known) recordOrphan(this.#context, row, minted.reference, minted.fields);
+    if (!key || this.#context.providerOf(key.provider).local) return;
+    const fresh = store.rotations.get(row.id);
+    const news = lateAnswer(row, result);
+    const isInDoubt = fresh?.live && fresh.step === "settle" && fresh.intentAt !== null;
+    if (news && isInDoubt && fresh.mints === row.mints) {
+      advanceRotation(this.#context, fresh, news);
+      return;
+    }
+    const { minted } = result;
+    const isKnown = (reference: string) =>
+      store.versions.ofKey(key.id).some((version) => version.reference === reference);
+    if (minted && !isKnown(minted.reference))
+      recordOrphan(this.#context, row, minted.reference, minted.fields);
   }
 
   async #runVersion(claimed: VersionRow): Promise<void> {
@@ -371,3 +384,11 @@ export class Engine {
 
 /** Steps with work of their own. At the others the rotation waits for deliveries, and being due means being late. */
 const STEPS: Partial<Record<RotationStep, Step>> = { preflight, mint, settle, test, sweep };
+
+/** What an answer to a call to mint says to a rotation that no longer expected it. Undefined when it says nothing for certain. */
+function lateAnswer(row: RotationRow, result: StepResult): StepNews | undefined {
+  if (result.outcome.kind === "minted") return result;
+  const { kind } = result.outcome;
+  const isNothing = row.step === "mint" && (kind === "mint-refused" || kind === "mint-postponed");
+  return isNothing ? { outcome: { kind: "none-found", settled: true }, report: result.report } : undefined;
+}

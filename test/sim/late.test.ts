@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { revokeKey } from "../../src/keyring/operations/keys.ts";
 import { createClock } from "../../src/rotation/clock.ts";
 import { cancelRotation, retryRotation } from "../../src/rotation/interventions.ts";
-import { DAY_MS, findBroken, open, ROOT, type Run, rotate } from "./scene.ts";
+import { DAY_MS, findBroken, KEY, open, ROOT, type Run, rotate } from "./scene.ts";
+import { OUR_LABEL, PERSON } from "./service.ts";
 import type { Fault } from "./simulator.ts";
 
 describe("a put to KV that was never answered", () => {
@@ -49,6 +50,42 @@ describe("a retry while the last look waits for a lost mint to show", () => {
     await run.simulator.runFor(DAY_MS);
     expect(findBroken(run)).toEqual([]);
     expect(mints).toBe(2);
+  });
+});
+
+describe("an answer to a call to mint that its rotation no longer expected", () => {
+  /** Up to the moment at which the call is under way. */
+  async function startMint(run: Run): Promise<void> {
+    run.simulator.act(rotate);
+    await run.simulator.runFor(DAY_MS, () => run.simulator.calls.at(-1) === "mint");
+  }
+
+  const stages = (run: Run) => run.simulator.store.versions.ofKey(KEY).map(({ stage }) => stage);
+
+  it("settles the doubt about it, so that a key which a person made is not taken for ours", async () => {
+    const run = open({ overlap: "ours", list: true, test: false }, () => undefined);
+    await startMint(run);
+    run.simulator.act((context) => {
+      const rotation = context.store.rotations.live(KEY);
+      if (rotation) cancelRotation(context, rotation, "root");
+    });
+    run.service.make(PERSON, OUR_LABEL);
+    await run.simulator.runFor(DAY_MS);
+    expect(findBroken(run)).toEqual([]);
+    expect(stages(run)).toEqual(["current", "discarded"]);
+  });
+
+  it("says that nothing was made, too", async () => {
+    const run = open({ overlap: "ours", list: true }, (_, name) => (name === "mint" ? "refused" : undefined));
+    await startMint(run);
+    run.simulator.act((context) => {
+      const rotation = context.store.rotations.live(KEY);
+      if (rotation) cancelRotation(context, rotation, "root");
+    });
+    run.service.make(PERSON, OUR_LABEL);
+    await run.simulator.runFor(DAY_MS);
+    expect(findBroken(run)).toEqual([]);
+    expect(stages(run)).toEqual(["current"]);
   });
 });
 
