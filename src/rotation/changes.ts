@@ -8,7 +8,7 @@ import type { KeyRow } from "../store/keys.ts";
 import { NEW_ROTATION, type RotationRow, type Trigger } from "../store/rotations.ts";
 import type { CallReport } from "../store/work-table.ts";
 import { BACKOFF_MS, backoffMs } from "./backoff.ts";
-import { releaseConnections, repinToPresent } from "./connections.ts";
+import { dropRevisions, repinToPresent, wakeWaiting } from "./connections.ts";
 import { type EngineContext, randomUnit, record } from "./context.ts";
 import {
   adoptVersion,
@@ -145,7 +145,11 @@ export function advanceRotation(
     ...(news.report && { lastCall: news.report }),
     ...(!isLive(next) && rotation.live && { endedAt: now }),
   });
-  if (!row.live && rotation.live) close(context, row);
+  if (!row.live && rotation.live) {
+    close(context, row);
+    // Who takes over may go on with the account that this one was tied to.
+    if (news.outcome.kind !== "taken-over") dropRevisions(context, row);
+  }
   // Where nothing of it can be left, it begins again where the connection leads now.
   const isFree = leavesDoubt && row.live && row.step === "preflight" && !mayHaveMinted(context, row);
   return isFree ? repinToPresent(context, row) : row;
@@ -186,7 +190,7 @@ function close(context: EngineContext, rotation: RotationRow): void {
   const { store } = context;
   const now = context.now();
   const { keyId, requestedBy, fromVersion, toVersion } = rotation;
-  releaseConnections(context, rotation);
+  wakeWaiting(context, rotation);
   if (rotation.state === "succeeded") {
     const endsAt = versionOf(context, rotation, fromVersion)?.graceEndsAt ?? null;
     const graceEndsAt = endsAt === null ? null : new Date(endsAt).toISOString();

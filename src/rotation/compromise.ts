@@ -13,6 +13,7 @@ import type { KeyRow, OnCompromise } from "../store/keys.ts";
 import type { RotationRow } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { advanceRotation, startRotation } from "./changes.ts";
+import { dropRevisions } from "./connections.ts";
 import { type EngineContext, record } from "./context.ts";
 import { closeIfUseless, killVersion } from "./effects.ts";
 import { supersede } from "./sends.ts";
@@ -207,7 +208,7 @@ function replace(
     ...(heir.sought ?? []),
     ...Array.from({ length: heir.mints }, (_, index) => markerOf(heir, index + 1)),
   ];
-  return startRotation(context, store.keys.get(key.id) ?? key, {
+  const next = startRotation(context, store.keys.get(key.id) ?? key, {
     trigger: "compromise",
     reason: `version ${version.number} leaked`,
     requestedBy: actor,
@@ -220,4 +221,6 @@ function replace(
       connectionRevision: heir.connectionRevision,
     }),
   });
+  if (rotation) dropRevisions(context, rotation);
+  return next;
 }

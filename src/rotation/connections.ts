@@ -166,14 +166,31 @@ export function findHold(
   return users.length > 0 ? `${users.length} rotations are using this key as their connection's` : undefined;
 }
 
-/** A rotation came to its end: whoever waited for it looks now, and revisions that only it kept to go. */
-export function releaseConnections(context: EngineContext, rotation: RotationRow): void {
+/**
+ * A rotation came to its end: what it made is reached by the connection's present credential from now on, if that leads to the same
+ * place, and revisions that only the rotation kept to go, with their credentials.
+ */
+export function dropRevisions({ store }: EngineContext, rotation: RotationRow): void {
+  const connectionId = store.keys.get(rotation.keyId)?.connectionId ?? null;
+  const connection = connectionId === null ? undefined : store.connections.get(connectionId);
+  const pinned = rotation.connectionRevision;
+  if (!connection || pinned === null || pinned === connection.revision) return;
+  const place = store.connections.revision(connection.id, pinned);
+  const present = store.connections.revision(connection.id, connection.revision);
+  if (place && present && isSamePlace(place, present)) {
+    for (const version of store.versions.alive(rotation.keyId)) {
+      if (version.connectionRevision === pinned)
+        store.versions.update(version, { connectionRevision: connection.revision });
+    }
+  }
+  store.connections.pruneRevisions(connection);
+}
+
+/** A rotation came to its end: whoever waited for it looks now. */
+export function wakeWaiting(context: EngineContext, rotation: RotationRow): void {
   const { store } = context;
   const key = store.keys.get(rotation.keyId);
   if (!key) return;
-  const connection = key.connectionId === null ? undefined : store.connections.get(key.connectionId);
-  if (connection && connection.revision !== rotation.connectionRevision)
-    store.connections.pruneRevisions(connection);
   const opener = openerOf(context, key);
   const waiting = store.connections
     .openedBy(key.id)

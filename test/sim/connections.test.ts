@@ -212,6 +212,26 @@ describe("a change of connection", () => {
     expect(findBroken(run)).toEqual([]);
   });
 
+  it("leaves an emergency that takes over the credential of the account where it has to look", async () => {
+    const faults = new Map<string, Fault>([["mint", "crash-before"]]);
+    const run = open(BEHIND, (_, name) => faults.get(name));
+    run.world.down.add("KEYS");
+    leakCurrent(run);
+    await run.simulator.runFor(SECOND_MS);
+    faults.clear();
+    await run.simulator.runFor(HOUR_MS);
+    expect(live(run)).toMatchObject({ step: "deliver", doubts: 1, connectionRevision: 1 });
+    const changing = changeAdmin(run, "admin-two", "main");
+    await run.simulator.runFor(SECOND_MS);
+    expect(await changing).toBe(true);
+    leakCurrent(run);
+    expect(live(run)).toMatchObject({ sought: expect.any(Array), connectionRevision: 1 });
+    run.world.down.clear();
+    await run.simulator.runFor(DAY_MS);
+    expect(findBroken(run)).toEqual([]);
+    expect(run.simulator.store.connections.revision("con_main", 1)).toBeUndefined();
+  });
+
   it("is taken up by a rotation that a person retries", async () => {
     const faults = new Map<string, Fault>();
     const run: Run = open(BEHIND, (_, name) => faults.get(name));
