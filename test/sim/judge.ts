@@ -47,12 +47,15 @@ export class Judge {
     this.#since.set(rotation.id, this.#simulator.asked);
     const { overlap, repeatsMint } = this.#service.abilities;
     if (overlap !== "none" || rotation.urgent || (repeatsMint && !isNew)) return;
+    const { store } = this.#simulator;
     const isGreen = (answer: Answer | undefined) => answer?.isGreen && answer.after >= since;
-    if (!isGreen(this.#service.readiness))
+    if (!isGreen(this.#service.readiness.get(store.keys.get(rotation.keyId)?.name ?? "")))
       this.broken.push("promise 2: minted though the service was not ready");
     for (const place of this.#requiredPlaces(rotation)) {
-      if (!isGreen(this.#world.probes.get(place)))
-        this.broken.push(`promise 2: minted though ${place} was not ready`);
+      const probe = this.#world.probes.get(place);
+      // Another key's rotation may have found the place down since.
+      const wasGreen = this.#isAlone(rotation) ? isGreen(probe) : (probe?.greenAfter ?? -1) >= since;
+      if (!wasGreen) this.broken.push(`promise 2: minted though ${place} was not ready`);
     }
   }
 
@@ -88,6 +91,10 @@ export class Judge {
   #isFinished({ keyId, number }: VersionRow): boolean {
     const { rows } = this.#simulator.store.events.page({ type: "key.grace.finished", keyId }, Infinity, 100);
     return rows.some(({ data }) => (JSON.parse(data) as { version: number }).version === number);
+  }
+
+  #isAlone({ keyId }: RotationRow): boolean {
+    return this.#simulator.rows("SELECT 1 FROM key WHERE id <> ? LIMIT 1", keyId).length === 0;
   }
 
   #rotationOf(marker: string): RotationRow | undefined {

@@ -15,7 +15,7 @@ import type {
 } from "../../src/providers/provider.ts";
 import { BODY_CANARY, canaryIn } from "./canaries.ts";
 import type { Reply, Simulator } from "./simulator.ts";
-import type { Answer } from "./world.ts";
+import { type Answer, answered } from "./world.ts";
 
 export interface Abilities {
   overlap: Overlap;
@@ -77,8 +77,8 @@ export class Service {
   readonly seenValid = new Set<string>();
   /** References of what it was heard to reject, or to list no longer, when that was true. */
   readonly seenDead = { rejected: new Set<string>(), unlisted: new Set<string>() };
-  /** How it answered the last time that it was asked whether it is ready. */
-  readiness: Answer | undefined;
+  /** How it answered the last time that it was asked whether it is ready, by the label of the key in question. */
+  readonly readiness = new Map<string, Answer>();
   /** Called before each call to mint. */
   beforeMint: (intent: MintIntent) => void = () => undefined;
   /** Called when something is revoked that the service would have let live on. */
@@ -188,7 +188,9 @@ export class Service {
         const after = this.#simulator?.asked ?? 0;
         const reply = await this.#call("preflight", connection, () => true);
         // A connection that is tried out asks the same, and replaces nothing.
-        if (old) this.readiness = { isGreen: reply.kind === "answered", after };
+        const label = this.#labelOf(old);
+        const isGreen = reply.kind === "answered";
+        if (old) this.readiness.set(label, answered(this.readiness.get(label), isGreen, after));
         const account = this.abilities.tellsAccount ? { account: accountOf(connection) } : {};
         return reply.kind === "answered"
           ? { kind: "green", ...account }

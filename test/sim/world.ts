@@ -22,6 +22,13 @@ export interface Answer {
   isGreen: boolean;
   /** Calls made before it was asked. */
   after: number;
+  /** The same of the last answer that was green. */
+  greenAfter: number;
+}
+
+/** The answer that follows an earlier one. */
+export function answered(before: Answer | undefined, isGreen: boolean, after: number): Answer {
+  return { isGreen, after, greenAfter: isGreen ? after : (before?.greenAfter ?? -1) };
 }
 
 type Values = { secret: string };
@@ -102,7 +109,7 @@ export class World {
   #noteProbe(place: string, reply: Reply<number>, after: number): void {
     // A body that cannot be read matters to nobody: the status says that somebody is there.
     const isGreen = (reply.kind === "answered" || reply.kind === "garbage") && reply.value === 200;
-    this.probes.set(place, { isGreen, after });
+    this.probes.set(place, answered(this.probes.get(place), isGreen, after));
   }
 
   /** Promise 9: a value is in the body of a message that may carry it, in its place there, and nowhere else. */
