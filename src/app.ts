@@ -5,6 +5,7 @@ import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { readCredential } from "./api/auth.ts";
 import { addClaims } from "./api/claims.ts";
+import { addConnections } from "./api/connections.ts";
 import { addDeliveries } from "./api/deliveries.ts";
 import { addDestinations } from "./api/destinations.ts";
 import { describeApp } from "./api/document.ts";
@@ -72,6 +73,7 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
   addVersions(app);
   addDeliveries(app);
   addClaims(app);
+  addConnections(app);
   addDestinations(app);
   addPolicies(app);
   addSettings(app);

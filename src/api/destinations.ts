@@ -5,6 +5,7 @@ import { onKeyring } from "./auth.ts";
 import {
   answer,
   callSchema,
+  configSchema,
   idempotencyHeader,
   jsonBody,
   nameSchema,
@@ -16,23 +17,17 @@ import {
   timeOutSchema,
 } from "./schemas.ts";
 
-/** Deeper than any type needs; a body of nothing but brackets would overflow the stack on its way to the keyring. */
-const MAX_CONFIG_DEPTH = 8;
-
-const configSchema = z
-  .record(z.string(), z.unknown())
-  .refine((config) => isShallow(config, MAX_CONFIG_DEPTH), { message: "is nested too deeply" })
-  .openapi({
-    description:
-      "`kv`: `{ propagation? }`. `webhook`: `{ url, secretMode: plain | claim | none, propagation? }`.",
-  });
+const destinationConfigSchema = configSchema.openapi({
+  description:
+    "`kv`: `{ propagation? }`. `webhook`: `{ url, secretMode: plain | claim | none, propagation? }`.",
+});
 
 const destinationSchema = z
   .object({
     id: z.string(),
     name: z.string(),
     type: z.string(),
-    config: configSchema,
+    config: destinationConfigSchema,
     state: z.enum(["unproven", "ready", "failing", "disabled"]),
     provenAt: optionalTimeOutSchema,
     lastCall: callSchema.nullable(),
@@ -79,7 +74,11 @@ const create = createRoute({
     headers: idempotencyHeader,
     body: jsonBody(
       z
-        .strictObject({ name: nameSchema, type: z.enum(DESTINATION_TYPES), config: configSchema.default({}) })
+        .strictObject({
+          name: nameSchema,
+          type: z.enum(DESTINATION_TYPES),
+          config: destinationConfigSchema.default({}),
+        })
         .openapi("CreateDestination"),
     ),
   },
@@ -116,7 +115,7 @@ const patch = createRoute({
     params: idParam,
     body: jsonBody(
       z
-        .strictObject({ name: nameSchema.optional(), config: configSchema.optional() })
+        .strictObject({ name: nameSchema.optional(), config: destinationConfigSchema.optional() })
         .refine((change) => Object.keys(change).length > 0, { message: "names nothing to change" })
         .openapi("PatchDestination"),
     ),
@@ -143,11 +142,6 @@ const test = createRoute({
   request: { params: idParam, headers: idempotencyHeader },
   responses: { 200: answer("How it ended", testSchema), ...problems },
 });
-
-function isShallow(value: unknown, depth: number): boolean {
-  if (typeof value !== "object" || value === null) return true;
-  return depth > 0 && Object.values(value).every((part) => isShallow(part, depth - 1));
-}
 
 export function addDestinations(app: OpenAPIHono<{ Bindings: Env }>): void {
   app.openapi(create, async (c) => {

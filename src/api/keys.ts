@@ -9,6 +9,8 @@ import { policyOutSchema, policySchema } from "./policy-schema.ts";
 import { rotationSchema } from "./rotations.ts";
 import {
   answer,
+  configOutSchema,
+  configSchema,
   healthSchema,
   idempotencyHeader,
   jsonBody,
@@ -67,6 +69,12 @@ const createKeySchema = z
   .strictObject({
     name: nameSchema,
     provider: z.enum(PROVIDER_NAMES),
+    connection: z.string().min(1).max(100).optional().openapi({
+      description: "Id or name of the account at the service, for providers that have one.",
+    }),
+    config: configSchema.optional().openapi({
+      description: "The key's own settings at its service; docs/providers says which there are.",
+    }),
     prefix: z
       .string()
       .refine(isPrefix, {
@@ -107,6 +115,7 @@ const versionSchema = z
     stage: z.enum(["pending", "current", "previous", "revoking", "revoked", "discarded", "lost"]),
     hint: z.string().openapi({ description: "The last four characters." }),
     issuedAt: timeOutSchema,
+    expiresAt: optionalTimeOutSchema.openapi({ description: "When its service ends it by itself." }),
     promotedAt: optionalTimeOutSchema,
     graceEndsAt: optionalTimeOutSchema,
     heldSince: optionalTimeOutSchema.openapi({
@@ -128,6 +137,7 @@ const keySummarySchema = z
     name: z.string(),
     provider: z.string(),
     connection: z.string().nullable(),
+    config: configOutSchema,
     prefix: z.string(),
     scopes: z.array(z.string()),
     role: z.string().nullable(),

@@ -102,6 +102,10 @@ const policyShape = {
     description:
       "No rotation by hand this long after one. Default 0, for access keys 60m, for an agent's 30m.",
   }),
+  allowDowntime: z.boolean().optional().openapi({
+    description:
+      "Scheduled rotations may leave consumers without a working value for a while: needed for services that end the old value as they make the new one.",
+  }),
   onCompromise: z
     .enum(["replace-first", "hold", "revoke-first", "revoke-only", "notify-only"])
     .optional()

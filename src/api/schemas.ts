@@ -34,6 +34,22 @@ export const callSchema = z
   })
   .openapi("Call", { description: "The last call to the outside. Bodies are never kept." });
 
+/** Deeper than any settings are; a body of nothing but brackets would overflow the stack on its way to the keyring. */
+const MAX_CONFIG_DEPTH = 16;
+
+/** Settings of a type or provider, which checks them itself. */
+export const configSchema = z
+  .record(z.string(), z.unknown())
+  .refine((config) => isShallow(config, MAX_CONFIG_DEPTH), { message: "is nested too deeply" });
+
+/** The same as they are shown. */
+export const configOutSchema = z.record(z.string(), z.unknown());
+
+function isShallow(value: unknown, depth: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return depth > 0 && Object.values(value).every((part) => isShallow(part, depth - 1));
+}
+
 export const pageQuerySchema = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(50),
   cursor: z.string().max(200).optional(),

@@ -34,7 +34,7 @@ export function authenticate(
 ): Result<Caller, Failure> {
   if (credential.kind === "root") return ok({ id: "root", scopes: "all" });
   const found = lookUp(context.store, context.identity.code, context.vault, credential.token, context.now());
-  if (!("key" in found) || !context.providerOf(found.key.provider).opensApi) {
+  if (!("key" in found) || !context.providerOf(found.key).opensApi) {
     return err({ code: found.code === "malformed" ? "credential-malformed" : "credential-unknown" });
   }
   if (found.code !== "valid") return err({ code: REFUSALS[found.code] ?? "credential-unknown" });
@@ -51,7 +51,7 @@ export function findExcess(
   caller: Caller,
   ...keys: readonly Pick<KeyRow, "provider" | "scopes">[]
 ): Failure | undefined {
-  const wanted = keys.flatMap((key) => (providerOf(key.provider).opensApi ? key.scopes : []));
+  const wanted = keys.flatMap((key) => (providerOf(key).opensApi ? key.scopes : []));
   const scopes = [...new Set(scopesBeyond(caller, wanted))];
   return scopes.length > 0 ? { code: "scope-exceeded", scopes } : undefined;
 }

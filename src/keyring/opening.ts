@@ -5,13 +5,15 @@ import { Vault } from "../crypto/vault.ts";
 import { readConfig } from "../env.ts";
 import type { Failure } from "../errors/catalogue.ts";
 import { logCommitted } from "../events/log.ts";
+import { type Allowance, Budgets } from "../outbound/budget.ts";
 import { createOutbound } from "../outbound/port.ts";
 import { createRecords, type RecordTransport } from "../outbound/records.ts";
 import type { Transport } from "../outbound/transport.ts";
+import type { Provider } from "../providers/provider.ts";
 import { providerOf } from "../providers/registry.ts";
 import { err, ok, type Result } from "../result.ts";
 import { createClock } from "../rotation/clock.ts";
-import type { EngineContext } from "../rotation/context.ts";
+import type { EngineContext, ProviderRef } from "../rotation/context.ts";
 import { isMade } from "../store/migrations.ts";
 import type { Sql } from "../store/sql.ts";
 import { Store } from "../store/store.ts";
@@ -40,6 +42,7 @@ export function openContext(
     const detail = `MASTER_KEYS no longer holds "${wrapped.masterKeyId}", which this keyring was sealed with; add it back`;
     return err({ code: "not-configured", detail });
   }
+  const budgets = new Budgets();
   const now = createClock(() => Date.now(), store.events.lastAt());
   const context = {
     store,
@@ -50,7 +53,8 @@ export function openContext(
     witness: createWitness(env, identity.code),
     random: secureRandom,
     publicUrl: config.value.publicUrl,
-    providerOf,
+    providerOf: (key: ProviderRef) => configured(store, key),
+    spend: (account: string, allowance: Allowance | undefined) => budgets.take(account, allowance, now()),
     now,
   };
   const { masterKeys, logEvents } = config.value;
@@ -58,4 +62,13 @@ export function openContext(
   const newest = masterKeys[0]?.id ?? "";
   if (rewrap(context, dataKey, masterKeys)) onRewrapped(newest);
   return ok(context);
+}
+
+/** A key's provider, as the settings of its connection make it. */
+function configured(store: Store, { provider: name, connectionId = null }: ProviderRef): Provider {
+  const provider = providerOf(name);
+  if (!provider.configured || connectionId === null) return provider;
+  const revision = store.connections.get(connectionId)?.revision ?? 0;
+  const row = store.connections.revision(connectionId, revision);
+  return row ? provider.configured(row.config) : provider;
 }

@@ -61,7 +61,7 @@ export function findRoleExcess(
   made: { provider: string; role?: string | undefined; subject?: string | undefined },
 ): Failure | undefined {
   const own = ownKey(context, caller);
-  if (!own || own.role === null || !context.providerOf(made.provider).opensApi) return undefined;
+  if (!own || own.role === null || !context.providerOf(made).opensApi) return undefined;
   const fits =
     own.role === "agent"
       ? made.role === "agent" && (made.subject ?? null) === own.subject
@@ -79,7 +79,7 @@ export function findCallerCooldown(context: EngineContext, caller: Caller): Fail
   const kin = kinOf(context, own);
   const until = Math.max(
     0,
-    ...kin.filter((key) => context.providerOf(key.provider).opensApi).map((key) => key.cooldownUntil ?? 0),
+    ...kin.filter((key) => context.providerOf(key).opensApi).map((key) => key.cooldownUntil ?? 0),
   );
   return until > context.now()
     ? { code: "caller-cooldown", retryAt: new Date(until).toISOString() }
@@ -89,7 +89,7 @@ export function findCallerCooldown(context: EngineContext, caller: Caller): Fail
 /** Whether a key is the caller's own, or one that the caller descends from or shares a subject with. */
 function isAboveCaller(context: EngineContext, caller: Caller, key: KeyRow): boolean {
   const own = ownKey(context, caller);
-  if (!own || !context.providerOf(key.provider).opensApi) return false;
+  if (!own || !context.providerOf(key).opensApi) return false;
   return sharesSubject(own, key) || lineOf(context.store, own).some(({ id }) => id === key.id);
 }
 
@@ -141,12 +141,7 @@ export function kinWithPolicy(context: EngineContext, caller: Caller, policyId: 
 export function opensAt(context: EngineContext, caller: Caller): number | null {
   const own = ownKey(context, caller);
   // A child with a shorter cooldown is no way round its maker's.
-  const waits = own
-    ? lineOf(context.store, own).filter((key) => context.providerOf(key.provider).opensApi)
-    : [];
-  const wait = Math.max(
-    0,
-    ...waits.map((key) => cooldownMs(key, context.providerOf(key.provider).defaultCooldown)),
-  );
+  const waits = own ? lineOf(context.store, own).filter((key) => context.providerOf(key).opensApi) : [];
+  const wait = Math.max(0, ...waits.map((key) => cooldownMs(key, context.providerOf(key).defaultCooldown)));
   return wait === 0 ? null : context.now() + wait;
 }

@@ -25,6 +25,8 @@ export interface VersionView {
   stage: Stage;
   hint: string;
   issuedAt: string;
+  /** When its service ends it by itself. */
+  expiresAt: string | null;
   promotedAt: string | null;
   graceEndsAt: string | null;
   /** Since when its grace is held beyond its time, as something in `revokeWhen` is missing. */
@@ -49,6 +51,7 @@ export interface KeySummaryView {
   name: string;
   provider: string;
   connection: string | null;
+  config: Record<string, unknown>;
   prefix: string;
   scopes: string[];
   role: string | null;
@@ -158,6 +161,7 @@ export function summarizeKey(store: Store, key: KeyRow): KeySummaryView {
     name: key.name,
     provider: key.provider,
     connection: key.connectionId,
+    config: key.config,
     prefix: key.prefix,
     scopes: key.scopes,
     role: key.role,
@@ -281,6 +285,7 @@ function viewVersion(row: VersionRow): VersionView {
     stage: row.stage,
     hint: row.hint,
     issuedAt: iso(row.issuedAt),
+    expiresAt: isoOf(row.expiresAt),
     promotedAt: isoOf(row.promotedAt),
     graceEndsAt: isoOf(row.graceEndsAt),
     heldSince: isoOf(row.heldAt),

@@ -1,15 +1,19 @@
 /** How a call is really made: with a time-out, never redirected, a bounded answer. Knows nothing of keyrings. */
 
 export const CALL_TIMEOUT_MS = 15_000;
+/** The longest that any call may run: where a lost answer costs a key, it is waited for longer. */
+const MAX_TIMEOUT_MS = 60_000;
 const MAX_ANSWER_BYTES = 64 * 1024;
 const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
 const USER_AGENT = "Rekey/0.1";
 
 export interface OutboundRequest {
-  method: "GET" | "POST" | "PUT" | "DELETE";
+  method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
   url: string;
   headers: Record<string, string>;
   body?: string;
+  /** Default 15 s, at most `MAX_TIMEOUT_MS`. */
+  timeoutMs?: number;
 }
 
 /** How a call ended. `status` is absent when there was no answer; then `code` says `timeout` or `network`. */
@@ -48,7 +52,8 @@ export function createTransport(keys: ValueStore): Transport {
 async function send(request: OutboundRequest): Promise<Sent> {
   // Not AbortSignal.timeout: its timer cannot be cleared and would keep the invocation alive after the answer.
   const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(timedOut()), CALL_TIMEOUT_MS);
+  const timeoutMs = Math.min(request.timeoutMs ?? CALL_TIMEOUT_MS, MAX_TIMEOUT_MS);
+  const timer = setTimeout(() => abort.abort(timedOut()), timeoutMs);
   try {
     const response = await fetch(request.url, {
       method: request.method,

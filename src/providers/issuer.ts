@@ -11,7 +11,6 @@ const own = {
   propagationMs: 0,
   repeatsMint: false,
   verifiedHere: true,
-  connects: false,
   async preflight() {
     return { kind: "green" };
   },

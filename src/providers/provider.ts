@@ -2,6 +2,8 @@
  * What a service that issues keys must be able to do. A provider knows nothing of order, retries or the database: each method
  * is one call whose result is a value. Differences between services are data and optional methods here, never an `if` elsewhere.
  */
+import type { z } from "zod";
+import type { Allowance } from "../outbound/budget.ts";
 import type { Outbound } from "../outbound/port.ts";
 import type { CallReport } from "../store/work-table.ts";
 
@@ -28,6 +30,10 @@ export type MintResult =
       reference: string;
       /** For overlap `provider`: when the service ends the old one, milliseconds since the epoch. */
       oldEndsAt?: number;
+      /** When the service ends the new one by itself, milliseconds since the epoch. */
+      expiresAt?: number;
+      /** Until when the service holds something back as its key was just replaced, milliseconds since the epoch. */
+      cooldownUntil?: number;
     })
   /** Refused for good; nothing happened. */
   | (Reported & { kind: "refused"; problem: string })
@@ -54,6 +60,9 @@ export type PreflightResult =
 /** References of credentials, as the service lists them. */
 export type ListResult = (Reported & { kind: "listed"; references: string[] }) | (Later & { kind: "failed" });
 
+/** When the service says that a credential was last used, milliseconds since the epoch; null for never. */
+export type LastUsedResult = (Reported & { kind: "told"; at: number | null }) | (Later & { kind: "failed" });
+
 /** Rekey's own issuer, as a provider sees it. */
 export interface IssuerPort {
   /** Makes a value in the key's format. Nothing is stored yet. */
@@ -71,15 +80,22 @@ export interface Credential {
 /** The account at the service: where it is and what opens it. */
 export interface ProviderConnection {
   config: Record<string, unknown>;
-  credential: Fields;
+  /** Empty where the key itself opens the account. */
+  credential: Record<string, string>;
 }
 
 export interface ProviderContext {
+  /** The key's name here. */
+  name: string;
   prefix: string;
+  /** The key's own settings; they fit the provider's `config`. */
+  config: Record<string, unknown>;
   issuer: IssuerPort;
   /** Absent for providers that need none. */
   connection: ProviderConnection | undefined;
   outbound: Outbound;
+  /** Takes one call from what the service allows the account: 0 to go ahead, else how long to wait, milliseconds. */
+  spend(): number;
   /** Milliseconds since the epoch. */
   now: number;
   /** What the new one replaces. */
@@ -101,10 +117,40 @@ export interface MintIntent {
 /** What the service does with the old key: left to us, kept for a while by the service, or dead when the new one is minted. */
 export type Overlap = "ours" | "provider" | "none";
 
+/** What an account at the service takes, for providers that have any. */
+export interface ConnectionShape {
+  /** Whether a key can be without one. */
+  readonly isOptional: boolean;
+  /** Fields of what opens the account, each described. Absent where the key itself does, and a connection only holds settings. */
+  readonly credential?: z.ZodType<Record<string, string>>;
+  /** Settings, each described. */
+  readonly config: z.ZodType<Record<string, unknown>>;
+  /** Where values are sent, by settings that fit: absolute addresses. */
+  addresses(config: Record<string, unknown>): string[];
+}
+
+/** What people want to know before they trust a provider; its page in docs/providers is made of it. */
+export interface ProviderAbout {
+  /** The service's own page on its keys. */
+  readonly page: string;
+  /** The least that its credential must be allowed to do, in the service's words. */
+  readonly leastScope: string;
+  /** Each call as it goes out, by what it is for. */
+  readonly calls: Readonly<Record<string, string>>;
+  /** What is special, in sentences. */
+  readonly notes: readonly string[];
+  /** What nobody has read in the service's own specification or client. Empty when all of it was. */
+  readonly unverified: readonly string[];
+  /** For overlap `none`: what the service offers instead of an outage at every rotation. */
+  readonly instead?: string;
+}
+
 export interface Provider {
   readonly name: string;
   /** For people. */
   readonly title: string;
+  /** Absent for Rekey's own. */
+  readonly about?: ProviderAbout;
   readonly overlap: Overlap;
   /** Keys that may live at the service at once, for overlap `ours`. */
   readonly maxLive?: number;
@@ -118,21 +164,33 @@ export interface Provider {
   readonly repeatsMint: boolean;
   /** Rekey verifies these keys itself, so it keeps a SHA-256 of each value. */
   readonly verifiedHere: boolean;
-  /** Needs a connection: an account at the service. */
-  readonly connects: boolean;
+  /** The account at the service. Absent for those that have none. */
+  readonly connection?: ConnectionShape;
+  /** A key's own settings, each described. Absent when there are none. */
+  readonly config?: z.ZodType<Record<string, unknown>>;
+  /** Calls that the service allows an account, shared by all its keys. */
+  readonly rateLimit?: Allowance;
+  /** Cannot make a first value: a key begins with one that is handed in. */
+  readonly needsFirst?: boolean;
   /** Opens Rekey's own API. */
   readonly opensApi: boolean;
   /** Takes existing values in another format. */
   readonly adopts: boolean;
   /** Cooldown after a rotation by hand, when the policy names none. */
   readonly defaultCooldown: string;
+  /** Where a connection's settings decide what the service can do: the provider as they make it. */
+  configured?(config: Record<string, unknown>): Provider;
   preflight(context: ProviderContext): Promise<PreflightResult>;
   mint(context: ProviderContext, intent: MintIntent): Promise<MintResult>;
   /** Whether the service accepts a credential. */
   test?(context: ProviderContext, credential: Credential): Promise<TestResult>;
   revoke?(context: ProviderContext, credential: Credential): Promise<RevokeResult>;
+  /** Has the service refuse a credential that it still keeps. Comes before `revoke`, whose failure then leaves nothing open. */
+  disable?(context: ProviderContext, credential: Credential): Promise<RevokeResult>;
   /** Credentials that carry a marker. */
   find?(context: ProviderContext, marker: string): Promise<ListResult>;
   /** Credentials that look like this key's: same owner, label and scopes. */
   list?(context: ProviderContext): Promise<ListResult>;
+  /** When a credential was last used, as the service saw it. */
+  lastUsed?(context: ProviderContext, credential: Credential): Promise<LastUsedResult>;
 }

@@ -88,7 +88,7 @@ export function startByHand(
  * may have taken effect.
  */
 export function intendMint(context: EngineContext, rotation: RotationRow): RotationRow {
-  const provider = context.providerOf(keyOf(context, rotation).provider);
+  const provider = context.providerOf(keyOf(context, rotation));
   const now = context.now();
   return context.store.rotations.update(rotation, {
     step: "mint",
@@ -177,7 +177,7 @@ function keepNews(context: EngineContext, rotation: RotationRow, { orphans, seen
   if (orphans?.length) {
     patch.seen = [...(seen ?? rotation.seen ?? []), ...orphans];
     const key = keyOf(context, rotation);
-    if (context.providerOf(key.provider).overlap === "provider" && rotation.oldEndsAt === null) {
+    if (context.providerOf(key).overlap === "provider" && rotation.oldEndsAt === null) {
       // It took effect, so the old one's clock runs since then at the latest: count from the intent.
       patch.oldEndsAt = (rotation.intentAt ?? context.now()) + graceMs(key.policy, rotation.grace);
     }

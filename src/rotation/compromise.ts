@@ -125,7 +125,7 @@ function respondToCurrent(
       break;
     case "hold":
     case "replace-first": {
-      const { revoke } = context.providerOf(key.provider);
+      const { revoke } = context.providerOf(key);
       const isTimed = choice === "replace-first" && revoke !== undefined;
       const now = context.now();
       store.versions.update(version, {
@@ -147,7 +147,7 @@ function choiceFor(context: EngineContext, key: KeyRow): OnCompromise {
   const choice = key.policy.onCompromise ?? "replace-first";
   const isOver = key.expiresAt !== null && key.expiresAt <= context.now();
   if (isOver && choice !== "notify-only") return "revoke-only";
-  const { revoke } = context.providerOf(key.provider);
+  const { revoke } = context.providerOf(key);
   return choice === "revoke-first" && !revoke ? "replace-first" : choice;
 }
 
@@ -202,7 +202,7 @@ function replace(
     const problem = "its new version leaked";
     advanceRotation(context, rotation, { outcome: { kind: "taken-over", problem } });
   }
-  const canFind = context.providerOf(key.provider).find !== undefined;
+  const canFind = context.providerOf(key).find !== undefined;
   const heir = canFind && rotation && (rotation.doubts > 0 || rotation.sought) ? rotation : undefined;
   const markers = heir && [
     ...(heir.sought ?? []),

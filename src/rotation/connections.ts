@@ -4,7 +4,7 @@
  */
 import type { Failure } from "../errors/catalogue.ts";
 import { newId } from "../ids.ts";
-import type { Fields, PreflightResult, ProviderConnection } from "../providers/provider.ts";
+import type { PreflightResult, Provider, ProviderConnection } from "../providers/provider.ts";
 import { err, ok, type Result } from "../result.ts";
 import type { ConnectionRevisionRow, ConnectionRow } from "../store/connections.ts";
 import type { KeyRow } from "../store/keys.ts";
@@ -14,7 +14,7 @@ import { mayHaveMinted } from "./facts.ts";
 import { openFields } from "./values.ts";
 
 /** What opens an account: fields of its own, or the current value of a key of this keyring. */
-export type CredentialSource = { fields: Fields } | { key: string };
+export type CredentialSource = { fields: Record<string, string> } | { key: string };
 
 export interface NewConnection {
   name: string;
@@ -32,30 +32,73 @@ export interface ConnectionChange {
 export async function createConnection(
   context: EngineContext,
   actor: string,
-  { name, provider, config, credential }: NewConnection,
+  wanted: NewConnection,
 ): Promise<Result<ConnectionRow, Failure>> {
-  const { store, random } = context;
-  const id = newId("con", context.now(), random);
+  const tested = await tryNewConnection(context, wanted);
+  if (!tested.ok) return tested;
+  return context.store.transaction(() => insertConnection(context, actor, wanted, tested.value));
+}
+
+/** A connection that its service let in, and whose it said that it is. */
+export interface TriedConnection {
+  id: string;
+  account: string | null;
+}
+
+/** Has the service try a connection that is to be made. Nothing is stored. */
+export async function tryNewConnection(
+  context: EngineContext,
+  { provider: name, config, credential }: NewConnection,
+): Promise<Result<TriedConnection, Failure>> {
+  const id = newId("con", context.now(), context.random);
   const opened = openSource(context, id, credential);
   if (!opened.ok) return opened;
-  const tested = await tryConnection(context, provider, { config, credential: opened.value });
-  if (!tested.ok) return tested;
-  return store.transaction(() => {
-    const holder = store.connections.find(name);
-    if (holder) return err({ code: "name-taken", holder: holder.id });
-    const row = store.connections.insert({
-      id,
-      name,
-      provider,
-      revision: 1,
-      createdAt: context.now(),
-      createdBy: actor,
-    });
-    store.connections.addRevision(revisionRow(context, row, config, credential, tested.value));
-    record(context, { type: "connection.created", actor, data: { connectionId: id, name, provider } });
-    return ok(row);
-  });
+  const provider = configuredBy(context, name, config);
+  const tested = await tryConnection(context, id, provider, { config, credential: opened.value });
+  return tested.ok ? ok({ id, account: tested.value.account ?? null }) : tested;
 }
+
+/** Stores a connection that was tried. Inside the caller's transaction. */
+export function insertConnection(
+  context: EngineContext,
+  actor: string,
+  { name, provider, config, credential }: NewConnection,
+  { id, account }: TriedConnection,
+): Result<ConnectionRow, Failure> {
+  const { store } = context;
+  const holder = store.connections.find(name);
+  if (holder) return err({ code: "name-taken", holder: holder.id });
+  const row = store.connections.insert({
+    id,
+    name,
+    provider,
+    revision: 1,
+    createdAt: context.now(),
+    createdBy: actor,
+  });
+  store.connections.addRevision(revisionRow(context, row, config, credential, { account }));
+  record(context, { type: "connection.created", actor, data: { connectionId: id, name, provider } });
+  return ok(row);
+}
+
+/** A provider as the settings of a connection make it, stored or not. */
+function configuredBy(context: EngineContext, name: string, config: Record<string, unknown>): Provider {
+  const provider = context.providerOf({ provider: name });
+  return provider.configured?.(config) ?? provider;
+}
+
+/** Asks the service of a stored connection whether it lets it in, as it is now. */
+export async function testConnection(context: EngineContext, row: ConnectionRow): Promise<PreflightResult> {
+  const opened = connectionAt(context, row.id, row.revision);
+  if (!opened) return { kind: "red", problem: "its credential has no value that is kept" };
+  const provider = configuredBy(context, row.provider, opened.config);
+  return provider.preflight(
+    providerPort(context, provider, { ...NOBODY, account: row.id, connection: opened }),
+  );
+}
+
+/** No key in particular. */
+const NOBODY = { name: "", prefix: "", config: {}, old: undefined };
 
 /**
  * Changes a connection under a new revision, which must pass its test. Rotations that can have made nothing yet take it up, and so do
@@ -76,7 +119,8 @@ export async function changeConnection(
     ? openSource(context, before.id, change.credential)
     : ok(connectionAt(context, before.id, before.revision)?.credential);
   if (!opened.ok) return opened;
-  const tested = await tryConnection(context, before.provider, { config, credential: opened.value });
+  const provider = configuredBy(context, before.provider, config);
+  const tested = await tryConnection(context, before.id, provider, { config, credential: opened.value });
   if (!tested.ok) return tested;
   return store.transaction(() => {
     const fresh = store.connections.get(before.id);
@@ -85,7 +129,7 @@ export async function changeConnection(
     const source: CredentialSource =
       change.credential ??
       (present.credentialKey === null
-        ? { fields: connectionAt(context, row.id, before.revision)?.credential ?? { secret: "" } }
+        ? { fields: connectionAt(context, row.id, before.revision)?.credential ?? {} }
         : { key: present.credentialKey });
     const next = revisionRow(context, row, config, source, tested.value);
     store.connections.addRevision(next);
@@ -158,7 +202,7 @@ export function findHold(
   if (mints === 0 && opener && isBeingReplaced(context, opener)) {
     return "the key that opens its connection is being rotated";
   }
-  if (context.providerOf(key.provider).overlap !== "none") return undefined;
+  if (context.providerOf(key).overlap !== "none") return undefined;
   const users = store.connections
     .openedBy(key.id)
     .flatMap((connection) => store.rotations.liveOnConnection(connection.id))
@@ -225,7 +269,7 @@ function openSource(
   context: EngineContext,
   connectionId: string,
   source: CredentialSource,
-): Result<Fields | undefined, Failure> {
+): Result<Record<string, string> | undefined, Failure> {
   if ("fields" in source) return ok(source.fields);
   const { store } = context;
   const key = store.keys.find(source.key);
@@ -244,13 +288,16 @@ function openSource(
 
 async function tryConnection(
   context: EngineContext,
-  providerName: string,
-  { config, credential }: { config: Record<string, unknown>; credential: Fields | undefined },
+  account: string,
+  provider: Provider,
+  { config, credential }: { config: Record<string, unknown>; credential: Record<string, string> | undefined },
 ): Promise<Result<Extract<PreflightResult, { kind: "green" }>, Failure>> {
   if (!credential)
     return err({ code: "connection-rejected", detail: "its credential has no value that is kept" });
   const connection: ProviderConnection = { config, credential };
-  const result = await context.providerOf(providerName).preflight(providerPort(context, "", connection));
+  const result = await provider.preflight(
+    providerPort(context, provider, { ...NOBODY, account, connection }),
+  );
   return result.kind === "green" ? ok(result) : err({ code: "connection-rejected", detail: result.problem });
 }
 

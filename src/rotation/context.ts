@@ -6,15 +6,10 @@ import { appendEvent } from "../events/chain.ts";
 import { newId } from "../ids.ts";
 import { judge } from "../issuer/judge.ts";
 import { formatToken, newPublicId } from "../issuer/token.ts";
+import type { Allowance } from "../outbound/budget.ts";
 import type { Outbound } from "../outbound/port.ts";
 import type { Records } from "../outbound/records.ts";
-import type {
-  Credential,
-  Fields,
-  Provider,
-  ProviderConnection,
-  ProviderContext,
-} from "../providers/provider.ts";
+import type { Credential, Provider, ProviderConnection, ProviderContext } from "../providers/provider.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import type { Store } from "../store/store.ts";
@@ -34,6 +29,12 @@ export interface Witness {
   lastCronAt(isEnough: (at: number) => boolean): Promise<number | null>;
 }
 
+/** Whose provider it is. */
+export interface ProviderRef {
+  provider: string;
+  connectionId?: string | null;
+}
+
 export interface EngineContext {
   readonly store: Store;
   readonly identity: KeyringIdentity;
@@ -44,8 +45,10 @@ export interface EngineContext {
   readonly random: Random;
   /** Where this deployment is reached, when it was told. */
   readonly publicUrl?: string | undefined;
-  /** The provider of a stored key. */
-  providerOf(name: string): Provider;
+  /** The provider of a stored key, as its connection's settings make it. */
+  providerOf(key: ProviderRef): Provider;
+  /** Takes one call from what a service allows an account: 0 to go ahead, else how long to wait, milliseconds. */
+  spend(account: string, allowance: Allowance | undefined): number;
   /** Milliseconds since the epoch. */
   now(): number;
 }
@@ -79,23 +82,34 @@ export function providerContext(
   old: VersionRow | undefined,
   revision: number | null = null,
 ): ProviderContext {
-  const { connectionId, prefix } = key;
+  const { connectionId, name, prefix, config } = key;
   const connection = connectionId === null ? undefined : connectionAt(context, connectionId, revision);
-  return providerPort(context, prefix, connection, old);
+  const account = connectionId ?? key.id;
+  return providerPort(context, context.providerOf(key), { account, name, prefix, config, connection, old });
+}
+
+/** For whom a provider is asked. */
+interface Asked {
+  /** What its calls are counted for: the connection, or the key where it is its own. */
+  account: string;
+  name: string;
+  prefix: string;
+  config: Record<string, unknown>;
+  connection: ProviderConnection | undefined;
+  old: VersionRow | undefined;
 }
 
 /** The same, for an account that need not be stored. */
 export function providerPort(
   context: EngineContext,
-  prefix: string,
-  connection: ProviderConnection | undefined,
-  old?: VersionRow,
+  { rateLimit }: Provider,
+  { account, old, ...asked }: Asked,
 ): ProviderContext {
   const { store, identity, random } = context;
   return {
-    prefix,
-    connection,
+    ...asked,
     outbound: context.outbound,
+    spend: () => context.spend(account, rateLimit),
     now: context.now(),
     old: old && credentialOf(context, old),
     issuer: {
@@ -126,7 +140,9 @@ export function connectionAt(
   if (!row) return undefined;
   const { config, sealed, credentialKey } = row;
   if (sealed) {
-    const credential = JSON.parse(vault.open(credentialPlace(connectionId, revision), sealed)) as Fields;
+    const credential = JSON.parse(
+      vault.open(credentialPlace(connectionId, revision), sealed),
+    ) as ProviderConnection["credential"];
     return { config, credential };
   }
   const current = credentialKey === null ? undefined : store.versions.current(credentialKey);

@@ -73,7 +73,7 @@ function readDatabase(
   const key = version && store.keys.get(version.keyId);
   if (!version || !key?.verification.edge) return { record: null, isLast: true };
   const isLast = judge(version, key, now()) !== "valid";
-  const record = recordOf(key, version, providerOf(key.provider).opensApi, now());
+  const record = recordOf(key, version, providerOf(key).opensApi, now());
   const lastsMs = isLast ? DEAD_RECORD_LASTS_MS : RECORD_LASTS_MS;
   return { record: { text: JSON.stringify(record), lastsSeconds: lastsMs / 1_000 }, isLast };
 }

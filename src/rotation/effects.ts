@@ -89,8 +89,13 @@ export function recordOrphan(
 
 function storeMinted(context: EngineContext, rotation: RotationRow, minted: Minted | undefined): RotationRow {
   if (!minted) throw new Error("a minted version without a value");
-  const { reference, fields, oldEndsAt } = minted;
-  const version = insertVersion(context, keyOf(context, rotation), rotation, reference, fields);
+  const { reference, fields, oldEndsAt, expiresAt, cooldownUntil } = minted;
+  const key = keyOf(context, rotation);
+  const version = insertVersion(context, key, rotation, reference, fields, expiresAt ?? null);
+  if (cooldownUntil !== undefined) {
+    const until = Math.max(key.cooldownUntil ?? 0, cooldownUntil);
+    context.store.keys.update(keyOf(context, rotation), { cooldownUntil: until });
+  }
   return {
     ...rotation,
     toVersion: version.number,
@@ -109,7 +114,7 @@ export function adoptVersion(
   reference: string | null,
 ): number {
   const key = keyOf(context, rotation);
-  const isOwn = context.providerOf(key.provider).verifiedHere;
+  const isOwn = context.providerOf(key).verifiedHere;
   const name = isOwn ? newPublicId(context.random) : reference;
   return insertVersion(context, key, rotation, name, fields).number;
 }
@@ -120,9 +125,10 @@ function insertVersion(
   { id: rotationId, connectionRevision }: Pick<RotationRow, "id" | "connectionRevision">,
   reference: string | null,
   fields: Fields | undefined,
+  expiresAt: number | null = null,
 ): VersionRow {
   const { store, random } = context;
-  const provider = context.providerOf(key.provider);
+  const provider = context.providerOf(key);
   const number = key.lastNumber + 1;
   const id = provider.verifiedHere && reference !== null ? reference : newPublicId(random);
   const keep = store.destinations.linksOfKey(key.id).length > 0;
@@ -141,6 +147,7 @@ function insertVersion(
     reference,
     ...value,
     issuedAt: context.now(),
+    expiresAt,
   });
   publish(context, key, version);
   return version;
@@ -177,24 +184,30 @@ function promote(context: EngineContext, rotation: RotationRow): void {
   const key = keyOf(context, rotation);
   const old = store.versions.current(rotation.keyId);
   if (old) retireOld(context, rotation, key, old);
-  else if (context.providerOf(key.provider).overlap === "none") noteEnded(context, rotation);
+  else if (context.providerOf(key).overlap === "none") noteEnded(context, rotation);
   store.versions.update(fresh, { stage: "current", promotedAt: now });
   const isRollback = rotation.rollbackGraceEndsAt !== null;
-  const { defaultCooldown } = context.providerOf(key.provider);
+  const ours = cooldownEndsAt(key, context.providerOf(key).defaultCooldown, now);
   store.keys.update(key, {
     ...((key.state === "pending" || key.state === "lost") && { state: "active" }),
     failures: 0,
     // A value that is past its age would be replaced at once, and the rollback with it.
     retryAt: isRollback ? now + DAILY_MS : null,
-    ...(rotation.trigger !== "schedule" && { cooldownUntil: cooldownEndsAt(key, defaultCooldown, now) }),
+    // What the service itself holds back may last longer.
+    ...(rotation.trigger !== "schedule" && { cooldownUntil: laterOf(ours, key.cooldownUntil, now) }),
   });
+}
+
+/** The later of two ends, of which the second may have passed. */
+function laterOf(one: number | null, other: number | null, now: number): number | null {
+  return other !== null && other > Math.max(one ?? 0, now) ? other : one;
 }
 
 /** What becomes of the old value depends on who keeps it alive: we do, the service does, or nobody. */
 function retireOld(context: EngineContext, rotation: RotationRow, key: KeyRow, old: VersionRow): void {
   const { store } = context;
   const now = context.now();
-  const { overlap } = context.providerOf(key.provider);
+  const { overlap } = context.providerOf(key);
   const hasLeaked = old.compromisedAt !== null;
   if (overlap === "none" || hasLeaked) {
     const dead = killVersion(context, old, hasLeaked ? "compromised" : "rotated");
@@ -249,7 +262,7 @@ function loseKey(context: EngineContext, rotation: RotationRow, problem: string 
   let number = fresh?.number ?? null;
   if (fresh && (fresh.stage === "pending" || fresh.stage === "current")) {
     const dying = killVersion(context, fresh, "lost");
-    if (!context.providerOf(key.provider).revoke)
+    if (!context.providerOf(key).revoke)
       store.versions.update(dying, { stage: "lost", dueAt: null, sealed: null });
   } else if (rotation.intentAt !== null) {
     number = loseVersion(context, rotation);

@@ -260,7 +260,7 @@ export class Engine {
   #beginStep(row: RotationRow): { row: RotationRow; result: Promise<StepResult> } | undefined {
     const step = STEPS[row.step];
     if (!step) return { row, result: Promise.resolve({ outcome: { kind: "overdue" } }) };
-    if (row.step !== "mint" || this.#context.providerOf(keyOf(this.#context, row).provider).local) {
+    if (row.step !== "mint" || this.#context.providerOf(keyOf(this.#context, row)).local) {
       return { row, result: step(this.#context, row) };
     }
     if (row.intentAt !== null) {
@@ -308,7 +308,7 @@ export class Engine {
   #takeInLate(row: RotationRow, result: StepResult): void {
     const { store } = this.#context;
     const key = store.keys.get(row.keyId);
-    if (!key || this.#context.providerOf(key.provider).local) return;
+    if (!key || this.#context.providerOf(key).local) return;
     const fresh = store.rotations.get(row.id);
     const news = lateAnswer(row, result);
     const isInDoubt = fresh?.live && fresh.step === "settle" && fresh.intentAt !== null;

@@ -10,7 +10,7 @@ export function factsOf(context: EngineContext, rotation: RotationRow): Facts {
   const { keyId, fromVersion, toVersion } = rotation;
   const key = store.keys.get(keyId);
   if (!key) throw new Error("a rotation without its key");
-  const provider = context.providerOf(key.provider);
+  const provider = context.providerOf(key);
   const old = fromVersion === null ? undefined : store.versions.byNumber(keyId, fromVersion);
   const fresh = toVersion === null ? undefined : store.versions.byNumber(keyId, toVersion);
   return {
@@ -49,7 +49,7 @@ export function mayHaveMinted({ providerOf, store }: EngineContext, rotation: Ro
   const { keyId, doubts, intentAt, toVersion, oldEndsAt, sought, mints } = rotation;
   if (sought !== null || intentAt !== null || oldEndsAt !== null) return true;
   const key = store.keys.get(keyId);
-  const maySurface = doubts > 0 && key !== undefined && providerOf(key.provider).find !== undefined;
+  const maySurface = doubts > 0 && key !== undefined && providerOf(key).find !== undefined;
   return maySurface || (mints > 0 && toVersion !== null);
 }
 

@@ -60,7 +60,7 @@ export function reviewGrace(context: EngineContext, version: VersionRow): Versio
   const policy = key?.policy ?? {};
   // Once passed it never moves.
   if (!key || now >= endsAt) return store.versions.update(version, { ...free, dueAt: now });
-  const isOurs = context.providerOf(key.provider).overlap === "ours";
+  const isOurs = context.providerOf(key).overlap === "ours";
   const wasTakenBack = version.number > (store.versions.current(key.id)?.number ?? Infinity);
   const conditions = isOurs && !wasTakenBack ? conditionsOf(policy) : [];
   const unmet = findUnmet(conditions, evidenceOf(context, version), now);

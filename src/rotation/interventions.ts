@@ -24,7 +24,7 @@ export function cancelRotation(
   actor: string,
 ): Result<RotationRow, Failure> {
   if (!rotation.live) return err({ code: "rotation-ended" });
-  const { overlap } = context.providerOf(keyOf(context, rotation).provider);
+  const { overlap } = context.providerOf(keyOf(context, rotation));
   const isPromoted = versionOf(context, rotation, rotation.toVersion)?.stage === "current";
   if (isPromoted || (overlap !== "ours" && mayHaveMinted(context, rotation)))
     return err({ code: "forward-only" });
@@ -101,7 +101,7 @@ export function extendGrace(
   actor: string,
 ): Result<VersionRow, Failure> {
   const { store } = context;
-  if (context.providerOf(key.provider).overlap !== "ours") return err({ code: "forward-only" });
+  if (context.providerOf(key).overlap !== "ours") return err({ code: "forward-only" });
   if (!isInGrace(version, context.now())) return err({ code: "not-in-grace" });
   const endsAt = context.now() + parseDuration(grace);
   const before = version.graceEndsAt ?? endsAt;
@@ -132,7 +132,7 @@ export function finishGrace(
   const { store } = context;
   const now = context.now();
   if (!isInGrace(version, now)) return err({ code: "not-in-grace" });
-  if (!context.providerOf(key.provider).revoke) return err({ code: "cannot-revoke" });
+  if (!context.providerOf(key).revoke) return err({ code: "cannot-revoke" });
   const ended = store.versions.update(version, { graceEndsAt: now });
   record(context, {
     type: "key.grace.finished",

@@ -190,7 +190,7 @@ export function afterDeath(context: EngineContext, keyId: string): void {
 /** A slot is free: the rotation that may wait for it looks now. */
 function wakeSlotWaiter({ store, now, providerOf }: EngineContext, keyId: string): void {
   const key = store.keys.get(keyId);
-  if (!key || providerOf(key.provider).maxLive === undefined) return;
+  if (!key || providerOf(key).maxLive === undefined) return;
   const rotation = store.rotations.live(keyId);
   if (rotation?.step !== "preflight" || rotation.leaseUntil !== null) return;
   if (rotation.state === "running") return;

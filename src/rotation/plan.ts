@@ -59,7 +59,7 @@ export async function planRotation(
 ): Promise<RotationPlan> {
   const { store } = context;
   const now = context.now();
-  const provider = context.providerOf(key.provider);
+  const provider = context.providerOf(key);
   const old = store.versions.current(key.id);
   const links = store.destinations.linksOfKey(key.id);
   const asks = providerContext(context, key, old);
@@ -98,7 +98,7 @@ export async function planRotation(
 
 /** What the provider answers to preflight; a service that can only list has to answer that, too. */
 async function askService(provider: Provider, asks: ProviderContext): Promise<PreflightResult> {
-  if (provider.connects && !asks.connection)
+  if (provider.connection && !provider.connection.isOptional && !asks.connection)
     return { kind: "red", problem: "its connection has no credential" };
   return provider.preflight(asks);
 }

@@ -9,13 +9,13 @@ const DEFAULT_GRACE = "24h";
 const DEFAULT_DELIVER_WITHIN = "6h";
 const DEFAULT_MAX_GRACE = "30d";
 
-type PlannedKey = Pick<KeyRow, "policy" | "paused" | "state" | "expiresAt" | "retryAt">;
-type Dated = Pick<VersionRow, "id" | "issuedAt">;
+type PlannedKey = Pick<KeyRow, "policy" | "paused" | "state" | "expiresAt" | "retryAt" | "cooldownUntil">;
+type Dated = Pick<VersionRow, "id" | "issuedAt" | "expiresAt">;
 
 /**
  * When the key should next be rotated: its current version's age reaches `maxAge`, or the first moment of `schedule` after it was
  * made; plus a share of `jitter` that is fixed for that version, not before `retryAt` after a failure, inside the policy's window and
- * outside of its freezes. A key that has no value yet is tried again at `retryAt`. Null when nothing is scheduled.
+ * outside of its freezes. A value that its service ends by itself is replaced well before that, and none in a cooldown. A key that has no value yet is tried again at `retryAt`. Null when nothing is scheduled.
  */
 export function nextRotationAt(key: PlannedKey, current: Dated | undefined): number | null {
   const { policy } = key;
@@ -26,7 +26,8 @@ export function nextRotationAt(key: PlannedKey, current: Dated | undefined): num
   if (base === null) return null;
   const spread = unitOf(current.id);
   const jitter = jitterMs(policy);
-  const at = allowedAt(key, current, Math.max(base + Math.floor(jitter * spread), key.retryAt ?? 0));
+  const planned = Math.min(base + Math.floor(jitter * spread), expiryBase(current));
+  const at = allowedAt(key, current, Math.max(planned, key.retryAt ?? 0, key.cooldownUntil ?? 0));
   return at === null || (key.expiresAt !== null && at >= key.expiresAt) ? null : at;
 }
 
@@ -34,6 +35,16 @@ export function nextRotationAt(key: PlannedKey, current: Dated | undefined): num
 function allowedAt({ policy }: PlannedKey, current: Dated, at: number): number | null {
   const { window, freezes = [] } = policy;
   return firstAllowed(at, window, freezes, unitOf(current.id), jitterMs(policy));
+}
+
+/** Of a value's own life, what is left for replacing it. */
+const EXPIRY_SHARE = 0.2;
+const MAX_EXPIRY_LEAD_MS = 7 * 86_400_000;
+
+/** When a value that its service ends by itself has to be replaced at the latest. */
+function expiryBase({ issuedAt, expiresAt }: Dated): number {
+  if (expiresAt === null) return Infinity;
+  return expiresAt - Math.min(MAX_EXPIRY_LEAD_MS, Math.floor((expiresAt - issuedAt) * EXPIRY_SHARE));
 }
 
 /** When the value is old enough, before any jitter. */

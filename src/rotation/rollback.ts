@@ -31,7 +31,7 @@ export function startRollback(
   { reason, requestedBy, version, grace }: RollbackRequest,
 ): Result<RotationRow, Failure> {
   const { store } = context;
-  if (context.providerOf(key.provider).overlap !== "ours") return err({ code: "forward-only" });
+  if (context.providerOf(key).overlap !== "ours") return err({ code: "forward-only" });
   const live = store.rotations.live(key.id);
   if (live) return err({ code: "rotation-live", holder: live.id });
   const earlier = pick(context, key, version);

@@ -46,6 +46,10 @@ export class ConnectionTable extends Table<ConnectionRow> {
     return this.get(idOrName) ?? this.select("WHERE name = ?", idOrName)[0];
   }
 
+  list(after: string, limit: number): ConnectionRow[] {
+    return this.select("WHERE id > ? ORDER BY id LIMIT ?", after, limit);
+  }
+
   revision(connectionId: string, revision: number): ConnectionRevisionRow | undefined {
     return this.#revisions("WHERE connectionId = ? AND revision = ?", connectionId, revision)[0];
   }

@@ -45,6 +45,8 @@ export interface Policy {
   onCeiling?: "revoke" | "hold" | undefined;
   deliverWithin?: string | undefined;
   cooldown?: string | undefined;
+  /** That consumers may be without a working value for a while at each rotation. */
+  allowDowntime?: boolean | undefined;
   onCompromise?: OnCompromise | undefined;
 }
 
@@ -70,6 +72,8 @@ export interface KeyRow {
   provider: string;
   /** Null for providers that need none. */
   connectionId: string | null;
+  /** Its own settings at the service. */
+  config: Record<string, unknown>;
   prefix: string;
   scopes: string[];
   role: string | null;
@@ -98,6 +102,7 @@ export interface KeyRow {
 
 /** What is so of every key when it is made. */
 export const NEW_KEY = {
+  config: {},
   policyId: null,
   verification: {},
   paused: false,
@@ -135,6 +140,7 @@ export class KeyTable extends WorkTable<KeyRow> {
       name: "plain",
       provider: "plain",
       connectionId: "plain",
+      config: "json",
       prefix: "plain",
       scopes: "json",
       role: "plain",

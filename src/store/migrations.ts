@@ -342,6 +342,10 @@ const MIGRATIONS: readonly string[] = [
       THEN 'paused' END);
   END;
   `,
+  `
+  ALTER TABLE key ADD COLUMN config TEXT NOT NULL DEFAULT '{}';
+  ALTER TABLE version ADD COLUMN expiresAt INTEGER;
+  `,
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */

@@ -31,6 +31,8 @@ export interface VersionRow extends Urgent {
   hint: string;
   /** When the service made it: the start of its age. */
   issuedAt: number;
+  /** When the service ends it by itself, if it said so. */
+  expiresAt: number | null;
   promotedAt: number | null;
   /** When its grace began: what `maxGrace` counts from. */
   retiredAt: number | null;
@@ -56,6 +58,7 @@ export interface VersionRow extends Urgent {
 /** What is so of every version when it is made. */
 export const NEW_VERSION = {
   ...UNCLAIMED,
+  expiresAt: null,
   promotedAt: null,
   retiredAt: null,
   heldAt: null,
@@ -89,6 +92,7 @@ export class VersionTable extends WorkTable<VersionRow> {
       fingerprint: "blob",
       hint: "plain",
       issuedAt: "plain",
+      expiresAt: "plain",
       promotedAt: "plain",
       retiredAt: "plain",
       heldAt: "plain",

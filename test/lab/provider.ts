@@ -35,7 +35,6 @@ export function labProvider(name: string, abilities: Abilities, baseUrl: string)
     propagationMs,
     repeatsMint,
     verifiedHere: false,
-    connects: false,
     opensApi: false,
     adopts: true,
     defaultCooldown: "0",

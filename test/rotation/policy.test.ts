@@ -15,7 +15,7 @@ type PlannedKey = Parameters<typeof nextRotationAt>[0];
 
 const NOW = Date.UTC(2040, 0, 1);
 const DAY = parseDuration("1d");
-const CURRENT = { id: "version-1", issuedAt: NOW };
+const CURRENT = { id: "version-1", issuedAt: NOW, expiresAt: null };
 
 function key(change: Partial<PlannedKey> = {}): PlannedKey {
   return {
@@ -24,9 +24,30 @@ function key(change: Partial<PlannedKey> = {}): PlannedKey {
     state: "active",
     expiresAt: null,
     retryAt: null,
+    cooldownUntil: null,
     ...change,
   };
 }
+
+describe("a value that its service ends by itself", () => {
+  it("is replaced with a fifth of its life left, at most a week before, whatever its age", () => {
+    const current = { ...CURRENT, expiresAt: NOW + 10 * DAY };
+    expect(nextRotationAt(key(), current)).toBe(NOW + 8 * DAY);
+    expect(nextRotationAt(key(), { ...current, expiresAt: NOW + 100 * DAY })).toBe(NOW + 30 * DAY);
+    const slow = key({ policy: { maxAge: "365d" } });
+    expect(nextRotationAt(slow, { ...current, expiresAt: NOW + 100 * DAY })).toBe(NOW + 93 * DAY);
+  });
+
+  it("is not planned where nothing is", () => {
+    expect(nextRotationAt(key({ policy: {} }), { ...CURRENT, expiresAt: NOW + DAY })).toBeNull();
+  });
+});
+
+it("a key in a cooldown is not rotated by its schedule before that is over", () => {
+  const until = NOW + 31 * DAY;
+  expect(nextRotationAt(key({ cooldownUntil: until }), CURRENT)).toBe(until);
+  expect(isDue(key({ cooldownUntil: until }), CURRENT, until - 1)).toBe(false);
+});
 
 describe("the next scheduled rotation", () => {
   it("comes when the current version reaches maxAge", () => {
@@ -36,7 +57,9 @@ describe("the next scheduled rotation", () => {
   });
 
   it("counts the age from when the service made the value, not from when it became current", () => {
-    expect(nextRotationAt(key(), { id: "adopted", issuedAt: NOW - 20 * DAY })).toBe(NOW + 10 * DAY);
+    expect(nextRotationAt(key(), { ...CURRENT, id: "adopted", issuedAt: NOW - 20 * DAY })).toBe(
+      NOW + 10 * DAY,
+    );
   });
 
   it("is never planned without maxAge or without a current version", () => {
@@ -65,7 +88,7 @@ describe("jitter", () => {
   it("is added to maxAge and stays below what the policy allows", () => {
     fc.assert(
       fc.property(fc.string(), (id) => {
-        const spread = (nextRotationAt(jittered, { id, issuedAt: NOW }) ?? 0) - (NOW + 30 * DAY);
+        const spread = (nextRotationAt(jittered, { ...CURRENT, id }) ?? 0) - (NOW + 30 * DAY);
         expect(spread).toBeGreaterThanOrEqual(0);
         expect(spread).toBeLessThan(parseDuration("24h"));
       }),
@@ -75,7 +98,7 @@ describe("jitter", () => {
   it("spreads versions over all of it", () => {
     const quarters = new Set<number>();
     for (let n = 0; n < 100; n++) {
-      const spread = (nextRotationAt(jittered, { id: `v${n}`, issuedAt: NOW }) ?? 0) - (NOW + 30 * DAY);
+      const spread = (nextRotationAt(jittered, { ...CURRENT, id: `v${n}` }) ?? 0) - (NOW + 30 * DAY);
       quarters.add(Math.floor(spread / parseDuration("6h")));
     }
     expect([...quarters].sort()).toEqual([0, 1, 2, 3]);

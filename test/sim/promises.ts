@@ -55,7 +55,7 @@ export function retiredOnlyWhenReplaced(
 ): string[] {
   const { providerOf } = simulator.context;
   const key = simulator.store.keys.get(keyId);
-  if (key?.state !== "active" || providerOf(key.provider).overlap === "none") return [];
+  if (key?.state !== "active" || providerOf(key).overlap === "none") return [];
   const versions = simulator.store.versions.ofKey(keyId);
   if (wasRevoked(versions)) return [];
   const retired = versions.filter(

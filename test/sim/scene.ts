@@ -144,7 +144,7 @@ function adopt(
   const { reference, secret } = service.make("by hand", name);
   const versionId = keyId === KEY ? "version-one" : `version-one-of-${name}`;
   const fields = { secret };
-  const provider = context.providerOf("scripted");
+  const provider = context.providerOf({ provider: "scripted" });
   store.keys.insert({
     ...NEW_KEY,
     id: keyId,

@@ -2,6 +2,7 @@
  * A scripted service that issues keys: any overlap, any set of abilities, and the truth of what lives there, so that an orphan
  * shows. What goes wrong at a call is the simulator's plan.
  */
+import { z } from "zod";
 import type {
   Credential as Known,
   ListResult,
@@ -77,7 +78,7 @@ export class Service {
   readonly seenValid = new Set<string>();
   /** References of what it was heard to reject, or to list no longer, when that was true. */
   readonly seenDead = { rejected: new Set<string>(), unlisted: new Set<string>() };
-  /** How it answered the last time that it was asked whether it is ready, by the label of the key in question. */
+  /** How it answered the last time that it was asked whether it is ready, by the name of the key in question. */
   readonly readiness = new Map<string, Answer>();
   /** Called before each call to mint. */
   beforeMint: (intent: MintIntent) => void = () => undefined;
@@ -180,17 +181,23 @@ export class Service {
       propagationMs,
       repeatsMint,
       verifiedHere: false,
-      connects: this.abilities.connects ?? false,
+      ...(this.abilities.connects && {
+        connection: {
+          isOptional: false,
+          credential: z.record(z.string(), z.string()),
+          config: z.record(z.string(), z.unknown()),
+          addresses: () => [],
+        },
+      }),
       opensApi: false,
       adopts: true,
       defaultCooldown: "0",
-      preflight: async ({ connection, old }) => {
+      preflight: async ({ connection, name }) => {
         const after = this.#simulator?.asked ?? 0;
         const reply = await this.#call("preflight", connection, () => true);
         // A connection that is tried out asks the same, and replaces nothing.
-        const label = this.#labelOf(old);
         const isGreen = reply.kind === "answered";
-        if (old) this.readiness.set(label, answered(this.readiness.get(label), isGreen, after));
+        if (name !== "") this.readiness.set(name, answered(this.readiness.get(name), isGreen, after));
         const account = this.abilities.tellsAccount ? { account: accountOf(connection) } : {};
         return reply.kind === "answered"
           ? { kind: "green", ...account }

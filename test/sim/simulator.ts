@@ -343,7 +343,8 @@ export class Simulator {
           }),
       },
       random: this.random,
-      providerOf: (name) => {
+      spend: () => 0,
+      providerOf: ({ provider: name }) => {
         const provider = this.#options.providers?.[name] ?? (PROVIDERS as Record<string, Provider>)[name];
         if (!provider) throw new Error(`unknown provider ${name}`);
         return provider;

@@ -1,5 +1,6 @@
 /** Makes a key: issues its first value, adopts one, or has the service outside make it. */
 import type { Failure, FieldError } from "../../errors/catalogue.ts";
+import { fieldErrorsOf } from "../../errors/fields.ts";
 import { newId } from "../../ids.ts";
 import { DEFAULT_PREFIX, formatToken, newPublicId, parseToken } from "../../issuer/token.ts";
 import type { Fields, Provider } from "../../providers/provider.ts";
@@ -26,6 +27,8 @@ export interface CreateKeyInput {
   provider: string;
   /** Id or name. */
   connection?: string | undefined;
+  /** Its own settings at the service. */
+  config?: Record<string, unknown> | undefined;
   prefix?: string | undefined;
   scopes: string[];
   role?: "operator" | "agent" | undefined;
@@ -57,8 +60,10 @@ export function createKey(
 ): Result<CreatedKey, Failure> {
   const { store, random } = context;
   const now = context.now();
-  const provider = context.providerOf(input.provider);
-  const connection = resolveConnection(context, provider, input.connection);
+  const connection = resolveConnection(context, context.providerOf(input), input.connection);
+  const connectionId = connection.ok ? (connection.value?.id ?? null) : null;
+  const provider = context.providerOf({ provider: input.provider, connectionId });
+  const config = parseKeyConfig(provider, input.config);
   const policy = resolvePolicy(context, input.policy);
   const errors = findErrors(provider, input, now);
   if (!policy.ok) errors.push(policy.error);
@@ -67,9 +72,11 @@ export function createKey(
     if (isPlanned(policy.value.policy) && input.destinations.length === 0) errors.push(NO_RECEIVER);
   }
   if (!connection.ok) errors.push(connection.error);
+  if (!config.ok) errors.push(...config.error);
   if (input.fields && provider.adopts)
     errors.push(...findValueErrors(context, provider, input.fields, input.reference));
-  if (errors.length > 0 || !connection.ok || !policy.ok) return err({ code: "invalid", errors });
+  if (errors.length > 0 || !connection.ok || !policy.ok || !config.ok)
+    return err({ code: "invalid", errors });
   const opens = provider.opensApi;
   const excess =
     findExcess(context, caller, input) ??
@@ -89,7 +96,8 @@ export function createKey(
     id,
     name: input.name,
     provider: provider.name,
-    connectionId: connection.value?.id ?? null,
+    connectionId,
+    config: config.value,
     prefix,
     scopes: input.scopes,
     role: input.role ?? null,
@@ -164,14 +172,30 @@ function resolveConnection(
   idOrName: string | undefined,
 ): Result<ConnectionRow | undefined, FieldError> {
   const path = "connection";
-  if (!provider.connects) {
+  if (!provider.connection) {
     return idOrName === undefined
       ? ok(undefined)
       : err({ path, message: `${provider.title} needs no connection` });
   }
   const found = idOrName === undefined ? undefined : store.connections.find(idOrName);
   if (found?.provider === provider.name) return ok(found);
+  if (idOrName === undefined && provider.connection.isOptional) return ok(undefined);
   return err({ path, message: `must be the id or name of a connection to ${provider.title}` });
+}
+
+/** A key's own settings, checked by its provider. */
+function parseKeyConfig(
+  provider: Provider,
+  config: Record<string, unknown> | undefined,
+): Result<Record<string, unknown>, FieldError[]> {
+  if (!provider.config) {
+    const isEmpty = Object.keys(config ?? {}).length === 0;
+    return isEmpty
+      ? ok({})
+      : err([{ path: "config", message: `a key of ${provider.title} has no settings of its own` }]);
+  }
+  const { success, data, error } = provider.config.safeParse(config ?? {});
+  return success ? ok(data) : err(fieldErrorsOf(error.issues, ["config"]));
 }
 
 /** A schedule without anybody to receive what it makes. */
@@ -191,6 +215,8 @@ function findErrors(provider: Provider, input: CreateKeyInput, now: number): Fie
     }
   }
   if (input.fields && !provider.adopts) add("fields", `${provider.title} cannot adopt an existing value`);
+  if (!input.fields && provider.needsFirst)
+    add("fields", `are needed: ${provider.title} makes a new value only for who has the present one`);
   if (!input.fields && input.reference !== undefined) add("reference", "only goes with fields");
   if (!input.fields && input.issuedAt !== undefined) add("issuedAt", "only goes with fields");
   if (input.issuedAt !== undefined && input.issuedAt > now) add("issuedAt", "must not be in the future");

@@ -67,7 +67,7 @@ export function patchKey(
   if (!found.ok) return found;
   const key = found.value;
   if (key.state === "deleting" || key.state === "deleted") return err({ code: "key-deleting" });
-  const isPowerful = input.destinations !== undefined || context.providerOf(key.provider).opensApi;
+  const isPowerful = input.destinations !== undefined || context.providerOf(key).opensApi;
   const excess =
     (input.destinations && findExcess(context, caller, key)) ??
     (isPowerful ? findCallerCooldown(context, caller) : undefined) ??
@@ -82,13 +82,13 @@ export function patchKey(
   const { policy } = chosen.value;
   const edge = input.verification?.edge ?? key.verification.edge;
   const isFitAnew = input.policy !== undefined || input.verification?.edge !== undefined;
-  const unfit = isFitAnew ? findPolicyErrors(context.providerOf(key.provider), policy, edge) : [];
+  const unfit = isFitAnew ? findPolicyErrors(context.providerOf(key), policy, edge) : [];
   if (unfit.length > 0) return err({ code: "invalid", errors: unfit });
   const receivers = links?.value.length ?? store.destinations.linksOfKey(key.id).length;
   if (isPlanned(policy) && receivers === 0) return err({ code: "invalid", errors: [NO_RECEIVER] });
   if (input.verification) {
     const wanted = changeVerification(key.verification, input.verification);
-    const errors = findVerificationErrors(context.providerOf(key.provider), wanted);
+    const errors = findVerificationErrors(context.providerOf(key), wanted);
     if (errors.length > 0) return err({ code: "invalid", errors });
   }
   if (rotate) {
@@ -211,7 +211,7 @@ export function handInValue(
   const refusal = findExcess(context, caller, key) ?? findCallerCooldown(context, caller);
   if (refusal) return err(refusal);
   if (key.state !== "lost" || store.rotations.live(key.id)) return err({ code: "not-awaited" });
-  const errors = findValueErrors(context, context.providerOf(key.provider), fields, reference);
+  const errors = findValueErrors(context, context.providerOf(key), fields, reference);
   if (errors.length > 0) return err({ code: "invalid", errors });
   const request = {
     trigger: "manual",

@@ -115,7 +115,7 @@ export function patchPolicy(
   if (holder && holder.id !== row.id) return err({ code: "name-taken", holder: holder.id });
   const unfit = store.keys
     .providersWithPolicy(row.id)
-    .flatMap((provider) => findPolicyErrors(context.providerOf(provider), policy));
+    .flatMap((provider) => findPolicyErrors(context.providerOf({ provider }), policy));
   if (unfit.length > 0) return err({ code: "invalid", errors: unfit });
   const homeless = isPlanned(policy) ? store.keys.withoutDestination(row.id, MAX_SHOWN) : [];
   if (homeless.length > 0) return err({ code: "no-receiver", usedBy: homeless });
@@ -165,10 +165,22 @@ export function resolvePolicy(
 }
 
 /** What of a policy a provider cannot do. */
-export function findPolicyErrors(
+export function findPolicyErrors(provider: Provider, policy: Policy, isAtEdge = false): FieldError[] {
+  return [...findDowntimeErrors(provider, policy), ...findRevokeWhenErrors(provider, policy, isAtEdge)];
+}
+
+/** Where the old value dies as the new one is made, nobody is surprised by that on a schedule. */
+function findDowntimeErrors({ title, overlap, about }: Provider, policy: Policy): FieldError[] {
+  if (overlap !== "none" || !isPlanned(policy) || policy.allowDowntime === true) return [];
+  const instead = about?.instead === undefined ? "" : `; ${about.instead}`;
+  const message = `must be true for rotations on a schedule: ${title} ends the old value the moment that it makes the new one, so whoever uses it fails until the new one has arrived${instead}`;
+  return [{ path: "policy.allowDowntime", message }];
+}
+
+function findRevokeWhenErrors(
   provider: Provider,
   { revokeWhen = [] }: Policy,
-  isAtEdge = false,
+  isAtEdge: boolean,
 ): FieldError[] {
   const needsEyes = revokeWhen.some(
     (condition) => condition === "newSeen" || condition.startsWith("oldIdle:"),

@@ -10,7 +10,7 @@ import type { Step, StepResult } from "./step.ts";
 export const mint: Step = async (context, rotation) => {
   const key = keyOf(context, rotation);
   const old = versionOf(context, rotation, rotation.fromVersion);
-  const provider = context.providerOf(key.provider);
+  const provider = context.providerOf(key);
   const result = await provider.mint(
     providerContext(context, key, old, rotation.connectionRevision),
     intentOf(context, rotation),
@@ -22,7 +22,7 @@ export const mint: Step = async (context, rotation) => {
 export function intentOf(context: EngineContext, rotation: RotationRow): MintIntent {
   const marker = markerOf(rotation, rotation.mints);
   const key = keyOf(context, rotation);
-  const canRevoke = context.providerOf(key.provider).revoke !== undefined;
+  const canRevoke = context.providerOf(key).revoke !== undefined;
   return {
     marker,
     idempotencyKey: uuidOf(marker),

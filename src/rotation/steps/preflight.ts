@@ -18,7 +18,7 @@ const PROOF_LASTS_MS = 5 * 60_000;
 
 export const preflight: Step = async (context, rotation) => {
   const key = keyOf(context, rotation);
-  const provider = context.providerOf(key.provider);
+  const provider = context.providerOf(key);
   const old = versionOf(context, rotation, rotation.fromVersion);
   const asks = providerContext(context, key, old, rotation.connectionRevision);
 
@@ -31,7 +31,7 @@ export const preflight: Step = async (context, rotation) => {
 
   const hold = rotation.urgent ? undefined : findHold(context, key, rotation);
   if (hold) return { outcome: { kind: "preflight-red", problem: hold } };
-  if (provider.connects && !asks.connection) {
+  if (provider.connection && !provider.connection.isOptional && !asks.connection) {
     return { outcome: { kind: "preflight-red", problem: "its connection has no credential" } };
   }
 
@@ -92,7 +92,7 @@ export interface SlotProblem {
 
 /** Our own version in grace frees its slot by itself; nothing else is ever deleted to make room. */
 export function findSlotProblem(context: EngineContext, key: KeyRow): SlotProblem | undefined {
-  const { maxLive } = context.providerOf(key.provider);
+  const { maxLive } = context.providerOf(key);
   if (maxLive === undefined) return undefined;
   const alive = context.store.versions.alive(key.id);
   if (alive.length < maxLive) return undefined;

@@ -16,7 +16,7 @@ export async function retireVersion(
 ): Promise<RetirementOutcome | undefined> {
   const key = context.store.keys.get(version.keyId);
   if (!key) return undefined;
-  const provider = context.providerOf(key.provider);
+  const provider = context.providerOf(key);
   if (version.stage === "previous") {
     if (!mayRevoke(version, context.now())) return undefined;
     const isLate = await isTimeProven(context, version.graceEndsAt ?? 0);

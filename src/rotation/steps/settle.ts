@@ -17,7 +17,7 @@ export const settle: Step = async (context, rotation) => {
   const settled = await isSettled(context, rotation);
   if (settled === "unproven") return CLOCK_UNPROVEN;
   const key = keyOf(context, rotation);
-  const provider = context.providerOf(key.provider);
+  const provider = context.providerOf(key);
   switch (resolverOf(provider)) {
     case "find":
       return lookForMarkers(context, rotation, provider, [markerOf(rotation, rotation.mints)], settled);
@@ -43,7 +43,7 @@ export const settle: Step = async (context, rotation) => {
 export const sweep: Step = async (context, rotation) => {
   const settled = await isSettled(context, rotation);
   if (settled === "unproven") return CLOCK_UNPROVEN;
-  const provider = context.providerOf(keyOf(context, rotation).provider);
+  const provider = context.providerOf(keyOf(context, rotation));
   const own = Array.from({ length: rotation.mints }, (_, index) => markerOf(rotation, index + 1));
   return lookForMarkers(context, rotation, provider, [...(rotation.sought ?? []), ...own], settled);
 };

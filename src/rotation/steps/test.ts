@@ -5,7 +5,7 @@ import type { Step } from "./step.ts";
 
 export const test: Step = async (context, rotation) => {
   const key = keyOf(context, rotation);
-  const provider = context.providerOf(key.provider);
+  const provider = context.providerOf(key);
   const version = versionOf(context, rotation, rotation.toVersion);
   if (!version) return { outcome: { kind: "stopped", problem: "the new version is gone" } };
   if (!provider.test) return { outcome: { kind: "test-valid" } };

@@ -1,0 +1,273 @@
+/** Connections: the accounts at outside services, made, changed and tried; what opens them is never shown. */
+import { describeProblem } from "../../destinations/address.ts";
+import type { Failure, FieldError } from "../../errors/catalogue.ts";
+import { fieldErrorsOf } from "../../errors/fields.ts";
+import type { PreflightResult, Provider } from "../../providers/provider.ts";
+import { err, ok, type Result } from "../../result.ts";
+import {
+  type ConnectionChange,
+  type CredentialSource,
+  deleteConnection,
+  type NewConnection,
+} from "../../rotation/connections.ts";
+import { type EngineContext, record } from "../../rotation/context.ts";
+import type { ConnectionRow } from "../../store/connections.ts";
+import { type Caller, findExcess } from "../caller.ts";
+import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
+import { findCallerCooldown } from "../power.ts";
+import { type CallView, viewCall } from "../views.ts";
+import { badCursor } from "./keys.ts";
+
+/** What opens an account: the service's own fields, or `key` alone for the current value of a key here. */
+export type CredentialInput = Record<string, string>;
+
+export interface CreateConnectionInput {
+  name: string;
+  provider: string;
+  config: Record<string, unknown>;
+  credential?: CredentialInput | undefined;
+}
+
+export interface PatchConnectionInput {
+  name?: string | undefined;
+  config?: Record<string, unknown> | undefined;
+  credential?: CredentialInput | undefined;
+}
+
+export interface ConnectionView {
+  id: string;
+  name: string;
+  provider: string;
+  config: Record<string, unknown>;
+  /** Id of the key whose current value opens it. */
+  credentialKey: string | null;
+  /** Whose it is, as the service says. */
+  account: string | null;
+  /** Rises with each change. */
+  revision: number;
+  /** Ids of the keys on it. */
+  usedBy: string[];
+  createdAt: string;
+  createdBy: string;
+}
+
+export interface TestedConnection {
+  connection: ConnectionView;
+  ok: boolean;
+  problem: string | null;
+  call: CallView | null;
+}
+
+/** Checks a connection that is to be made, before its service is asked. */
+export function checkNewConnection(
+  context: EngineContext,
+  caller: Caller,
+  input: CreateConnectionInput,
+): Result<NewConnection, Failure> {
+  const cooldown = findCallerCooldown(context, caller);
+  if (cooldown) return err(cooldown);
+  const provider = context.providerOf({ provider: input.provider });
+  if (!provider.connection) {
+    const message = `${provider.title} needs no connection`;
+    return err({ code: "invalid", errors: [{ path: "provider", message }] });
+  }
+  const config = parseConfig(context, provider, input.config);
+  const credential = parseCredential(provider, input.credential);
+  const errors = [...(config.ok ? [] : config.error), ...(credential.ok ? [] : credential.error)];
+  if (errors.length > 0 || !config.ok || !credential.ok) return err({ code: "invalid", errors });
+  const refusal = findLeak(context, caller, provider, credential.value, config.value);
+  if (refusal) return err(refusal);
+  const holder = context.store.connections.find(input.name);
+  if (holder) return err({ code: "name-taken", holder: holder.id });
+  const { name } = input;
+  return ok({ name, provider: provider.name, config: config.value, credential: credential.value });
+}
+
+/** Checks a change, before the service is asked. Undefined when there is nothing to ask it. */
+export function checkConnectionChange(
+  context: EngineContext,
+  caller: Caller,
+  idOrName: string,
+  input: PatchConnectionInput,
+): Result<ConnectionChange | undefined, Failure> {
+  const { store } = context;
+  const cooldown = findCallerCooldown(context, caller);
+  if (cooldown) return err(cooldown);
+  const row = store.connections.find(idOrName);
+  const present = row && store.connections.revision(row.id, row.revision);
+  if (!row || !present) return err(connectionNotFound());
+  const holder = input.name === undefined ? undefined : store.connections.find(input.name);
+  if (holder && holder.id !== row.id) return err({ code: "name-taken", holder: holder.id });
+  if (input.config === undefined && input.credential === undefined) return ok(undefined);
+  const provider = context.providerOf({ provider: row.provider });
+  const config = input.config ? parseConfig(context, provider, input.config) : ok(present.config);
+  const credential = input.credential ? parseCredential(provider, input.credential) : ok(undefined);
+  const errors = [...(config.ok ? [] : config.error), ...(credential.ok ? [] : credential.error)];
+  if (errors.length > 0 || !config.ok || !credential.ok) return err({ code: "invalid", errors });
+  const usedBy = keysOn(context, row);
+  // Whoever sends the values of its keys elsewhere sees them.
+  if (usedBy.length > 0 && !isSameService(provider, present.config, config.value))
+    return err({ code: "in-use", usedBy });
+  const source =
+    credential.value ?? (present.credentialKey === null ? { fields: {} } : { key: present.credentialKey });
+  const refusal = findLeak(context, caller, provider, source, config.value);
+  if (refusal) return err(refusal);
+  return ok({
+    ...(input.config && { config: config.value }),
+    ...(credential.value && { credential: credential.value }),
+  });
+}
+
+/** Gives a connection another name. Its service need not know. */
+export function renameConnection(
+  context: EngineContext,
+  caller: Caller,
+  idOrName: string,
+  name: string | undefined,
+): Result<ConnectionView, Failure> {
+  const { store } = context;
+  const row = store.connections.find(idOrName);
+  if (!row) return err(connectionNotFound());
+  if (name === undefined || name === row.name) return ok(viewConnection(context, row));
+  const holder = store.connections.find(name);
+  if (holder && holder.id !== row.id) return err({ code: "name-taken", holder: holder.id });
+  const renamed = store.connections.update(row, { name });
+  const data = { connectionId: row.id, changed: "name" };
+  record(context, { type: "connection.updated", actor: caller.id, data });
+  return ok(viewConnection(context, renamed));
+}
+
+/** Deletes a connection that no key uses. */
+export function removeConnection(
+  context: EngineContext,
+  caller: Caller,
+  idOrName: string,
+): Result<void, Failure> {
+  const cooldown = findCallerCooldown(context, caller);
+  return cooldown ? err(cooldown) : deleteConnection(context, caller.id, idOrName);
+}
+
+export function getConnection(context: EngineContext, idOrName: string): Result<ConnectionView, Failure> {
+  const row = context.store.connections.find(idOrName);
+  return row ? ok(viewConnection(context, row)) : err(connectionNotFound());
+}
+
+export function listConnections(
+  context: EngineContext,
+  page: PageRequest,
+): Result<Page<ConnectionView>, Failure> {
+  const after = decodeCursor(page.cursor, "con");
+  if (after === undefined) return err(badCursor());
+  const rows = context.store.connections.list(after, page.limit + 1);
+  return ok(pageOf(rows, page.limit, (row) => viewConnection(context, row)));
+}
+
+/** What a try of a stored connection says. */
+export function describeTry(
+  context: EngineContext,
+  row: ConnectionRow,
+  result: PreflightResult | undefined,
+): TestedConnection {
+  return {
+    connection: viewConnection(context, row),
+    ok: result?.kind === "green",
+    problem: result?.kind === "red" ? result.problem : null,
+    call: result?.report ? viewCall(result.report) : null,
+  };
+}
+
+export function viewConnection(context: EngineContext, row: ConnectionRow): ConnectionView {
+  const present = context.store.connections.revision(row.id, row.revision);
+  return {
+    id: row.id,
+    name: row.name,
+    provider: row.provider,
+    config: present?.config ?? {},
+    credentialKey: present?.credentialKey ?? null,
+    account: present?.account ?? null,
+    revision: row.revision,
+    usedBy: keysOn(context, row),
+    createdAt: new Date(row.createdAt).toISOString(),
+    createdBy: row.createdBy,
+  };
+}
+
+export function connectionNotFound(): Failure {
+  return { code: "not-found", detail: "no connection has this id or name" };
+}
+
+function keysOn({ store }: EngineContext, { id }: ConnectionRow): string[] {
+  return store.keys.onConnection(id).map((key) => key.id);
+}
+
+function parseConfig(
+  { outbound }: EngineContext,
+  { connection }: Provider,
+  input: Record<string, unknown>,
+): Result<Record<string, unknown>, FieldError[]> {
+  if (!connection) return err([{ path: "config", message: "goes with no connection" }]);
+  const parsed = connection.config.safeParse(input);
+  if (!parsed.success) return err(fieldErrorsOf(parsed.error.issues, ["config"]));
+  const problems = connection.addresses(parsed.data).flatMap((url) => outbound.problemOf(url) ?? []);
+  const errors = problems.map((problem) => ({
+    path: "config",
+    message: `where it sends values ${describeProblem(problem)}`,
+  }));
+  return errors.length > 0 ? err(errors) : ok(parsed.data);
+}
+
+function parseCredential(
+  { title, connection }: Provider,
+  input: CredentialInput | undefined,
+): Result<CredentialSource, FieldError[]> {
+  if (!connection?.credential) {
+    return input === undefined
+      ? ok({ fields: {} })
+      : err([{ path: "credential", message: `${title} takes none: the key itself opens the account` }]);
+  }
+  if (input === undefined)
+    return err([{ path: "credential", message: `is needed to reach the account at ${title}` }]);
+  const { key, ...rest } = input;
+  if (key !== undefined && Object.keys(rest).length === 0) return ok({ key });
+  const { success, data, error } = connection.credential.safeParse(input);
+  return success ? ok({ fields: data }) : err(fieldErrorsOf(error.issues, ["credential"]));
+}
+
+/** Whether settings send values to the same places as others do. */
+function isSameService(
+  { connection }: Provider,
+  one: Record<string, unknown>,
+  other: Record<string, unknown>,
+): boolean {
+  const placesOf = (config: Record<string, unknown>) => JSON.stringify(connection?.addresses(config).sort());
+  return placesOf(one) === placesOf(other);
+}
+
+/** Whether settings send values nowhere but to where the service is when nobody says otherwise. */
+function isUsualPlace({ connection }: Provider, config: Record<string, unknown>): boolean {
+  const usual = connection?.config.safeParse({}).data;
+  const places = usual ? (connection?.addresses(usual) ?? []) : [];
+  return (connection?.addresses(config) ?? []).every((address) => places.includes(address));
+}
+
+/**
+ * Refuses to send a value that the caller may not see: that of an access key with scopes beyond the caller's, or of any key to an address
+ * of the caller's own choice.
+ */
+function findLeak(
+  context: EngineContext,
+  caller: Caller,
+  provider: Provider,
+  source: CredentialSource,
+  config: Record<string, unknown>,
+): Failure | undefined {
+  if (!("key" in source)) return undefined;
+  const key = context.store.keys.find(source.key);
+  if (!key) return { code: "not-found", detail: "no key has the id or name in credential.key" };
+  const excess = findExcess(context, caller, key);
+  if (excess) return excess;
+  if (caller.scopes === "all" || isUsualPlace(provider, config)) return undefined;
+  const message =
+    "may not send the value of a key to an address of one's own choice; only root may make such a connection";
+  return { code: "invalid", errors: [{ path: "config", message }] };
+}

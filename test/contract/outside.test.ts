@@ -1,0 +1,144 @@
+/**
+ * What every provider of a service outside promises, against a fake of that service written from its contract: through the whole engine,
+ * with each fault of the lab at each of its calls.
+ */
+import { http } from "msw";
+import { describe, expect, it, vi } from "vitest";
+import { parseDuration } from "../../src/duration.ts";
+import { PROVIDER_NAMES, PROVIDERS } from "../../src/providers/registry.ts";
+import { LAB_FAULTS, type LabFault } from "../lab/services/fake.ts";
+import { type Entry, FAKES } from "../lab/services/registry.ts";
+import { quiet, runUntil } from "../support/inside.ts";
+import { network } from "../support/network.ts";
+import { makeScene } from "../support/scene.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const OUTSIDE = PROVIDER_NAMES.filter((name) => !PROVIDERS[name].local);
+const LONG = parseDuration("9d");
+
+/** A key at a service, held by one webhook receiver. */
+async function begin(name: string, entry: Entry) {
+  const fake = entry.make();
+  network.use(http.all(`${new URL(fake.origin).origin}/*`, ({ request }) => fake.answer(request)));
+  const scene = await makeScene();
+  const hook = await scene.webhook("hook");
+  const { connection, key } = entry.begin(fake);
+  if (connection)
+    await scene.must("POST", "/v1/connections", { name: "account", provider: name, ...connection });
+  await scene.must("POST", "/v1/keys", {
+    name: "billing",
+    provider: name,
+    ...(connection && { connection: "account" }),
+    destinations: [{ id: "hook" }],
+    ...key,
+    policy: { grace: "1h", ...key.policy },
+  });
+  await quiet(scene);
+  await runUntil(scene, Date.now() + parseDuration("10m"));
+  fake.journal.length = 0;
+  return { fake, scene, hook };
+}
+
+type Begun = Awaited<ReturnType<typeof begin>>;
+
+/** What does not agree after all came to rest, in words. */
+async function findWrong({ fake, scene, hook }: Begun): Promise<string[]> {
+  const key = await scene.read();
+  const rotations = await scene.rotations();
+  const isVisible =
+    key.state === "lost" || rotations.some(({ live, state }) => live && state === "needs-human");
+  const alive = key.versions.filter(({ stage }) =>
+    ["pending", "current", "previous", "revoking"].includes(stage),
+  );
+  const live = fake.live();
+  const isOf = (hint: string) => (one: { secret: string }) => hint !== "" && one.secret.endsWith(hint);
+  return [
+    ...fake.broken,
+    ...live
+      .filter((one) => !alive.some(({ hint }) => isOf(hint)(one)) && !isVisible)
+      .map(({ reference }) => `${reference} lives there and is unknown here`),
+    ...alive
+      .filter(({ hint }) => !live.some(isOf(hint)) && !isVisible)
+      .map(({ number, stage }) => `version ${number} is ${stage} here and dead there`),
+    ...rotations
+      .filter(({ live: isLive, state }) => isLive && state !== "needs-human")
+      .map(({ state, step, problem }) => `a rotation is ${state} at ${step}: ${problem}`),
+    ...(key.state === "lost" || fake.holderOf(hook.secret)
+      ? []
+      : ["the receiver holds a value that opens nothing"]),
+    ...(await findSecrets({ fake, scene, hook })),
+  ];
+}
+
+/** Where a value of the service stands that should be nowhere. */
+async function findSecrets({ fake, scene }: Begun): Promise<string[]> {
+  const pages = await Promise.all(
+    [
+      "/v1/keys/billing",
+      "/v1/rotations?key=billing",
+      "/v1/events?limit=100",
+      "/v1/status",
+      "/v1/connections",
+    ].map(async (path) => [path, JSON.stringify(await scene.must("GET", path))] as const),
+  );
+  return pages
+    .filter(([, text]) => fake.credentials.some(({ secret }) => text.includes(secret)))
+    .map(([path]) => `${path} shows a value`);
+}
+
+describe.each(OUTSIDE)("the provider %s", (name) => {
+  const entry = FAKES[name];
+  if (!entry) throw new Error(`${name} has no fake in the lab`);
+
+  it("says what people want to know before they trust it", () => {
+    const { about, title } = PROVIDERS[name];
+    expect(title).toMatch(/\S/);
+    expect(about?.page).toMatch(/^https:\/\//);
+    expect(about?.leastScope).toMatch(/\S/);
+    expect(Object.keys(about?.calls ?? {})).toContain("mint");
+  });
+
+  it("replaces a value, and the old one is seen dead", async () => {
+    const begun = await begin(name, entry);
+    const before = begun.hook.secret;
+    await begun.scene.rotate();
+    await runUntil(begun.scene, Date.now() + LONG);
+    expect(await findWrong(begun)).toEqual([]);
+    expect(begun.hook.secret).not.toBe(before);
+    expect(begun.fake.holderOf(before)).toBeUndefined();
+    const stages = await begun.scene.stages();
+    expect(stages.filter((stage) => stage === "current")).toHaveLength(1);
+    expect(stages).not.toContain("previous");
+  });
+
+  /** Which calls a rotation makes, in order. */
+  async function listCalls(): Promise<string[]> {
+    const begun = await begin(name, entry as Entry);
+    await begun.scene.rotate();
+    await runUntil(begun.scene, Date.now() + LONG);
+    return [...new Set(begun.fake.journal.map((line) => line.split(" ")[0] ?? ""))];
+  }
+
+  it("makes no call that its service does not know", async () => {
+    expect(await listCalls()).not.toContain("unknown");
+  });
+
+  describe.each(LAB_FAULTS)("with %s", (fault: LabFault) => {
+    it("keeps the promises, at whichever call it comes", async () => {
+      for (const call of await listCalls()) {
+        for (const times of [1, 3]) {
+          const begun = await begin(name, entry);
+          begun.fake.fail(call, fault, times);
+          await begun.scene.rotate();
+          await runUntil(begun.scene, Date.now() + LONG);
+          expect(await findWrong(begun), `${times} times at ${call}`).toEqual([]);
+        }
+      }
+    });
+  });
+});
+
+it("every provider outside has a fake, and every fake a provider", () => {
+  expect(Object.keys(FAKES).sort()).toEqual([...OUTSIDE].sort());
+});

@@ -1,0 +1,31 @@
+/** The fake of each provider outside, with what a first key there takes. One line each. */
+import { FakeBitscale } from "./bitscale.ts";
+import type { FakeService } from "./fake.ts";
+
+/** How a key at a service begins. */
+export interface Beginning {
+  /** Body of `POST /v1/connections` besides name and provider; absent for a key that needs none. */
+  connection?: { config?: Record<string, unknown>; credential?: Record<string, string> };
+  /** Of `POST /v1/keys`. */
+  key: {
+    config?: Record<string, unknown>;
+    fields?: Record<string, string>;
+    reference?: string;
+    policy?: Record<string, unknown>;
+  };
+}
+
+export interface Entry {
+  make(): FakeService;
+  /** Sets up an account and its first key, as a person would. */
+  begin(fake: FakeService): Beginning;
+}
+
+/** A first key that a person made, without a connection. */
+function handedIn(fake: FakeService): Beginning {
+  return { key: { fields: { secret: fake.make("by hand").secret } } };
+}
+
+export const FAKES: Record<string, Entry> = {
+  bitscale: { make: () => new FakeBitscale(), begin: handedIn },
+};
