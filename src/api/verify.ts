@@ -1,6 +1,7 @@
 /** POST /v1/verify: is this key valid, and for what? */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { VERIFY_CODES } from "../keyring/verdict.ts";
+import type { Context, TypedResponse } from "hono";
+import { VERIFY_CODES, type VerifyAnswer } from "../keyring/verdict.ts";
 import { onKeyring, readCredential } from "./auth.ts";
 import { verifyAtEdge } from "./edge.ts";
 import { answer, jsonBody, optionalTimeOutSchema, problems, security, timeOutSchema } from "./schemas.ts";
@@ -72,6 +73,12 @@ const verify = createRoute({
   responses: { 200: answer("The verdict, in `code`", verdictSchema), ...problems },
 });
 
+/** A JSON answer whose text was made where its parts are. */
+function sendText<Body>(c: Context, text: string): Response & TypedResponse<Body, 200, "json"> {
+  return c.body(text, 200, { "content-type": "application/json" }) as unknown as Response &
+    TypedResponse<Body, 200, "json">;
+}
+
 export function addVerify(app: OpenAPIHono<{ Bindings: Env }>): void {
   app.openapi(verify, async (c) => {
     const { key, scopes = [], mode } = c.req.valid("json");
@@ -80,9 +87,11 @@ export function addVerify(app: OpenAPIHono<{ Bindings: Env }>): void {
       mode === "edge" && credential.kind === "access"
         ? await verifyAtEdge(c.env, { caller: credential.token, key, scopes }, Date.now())
         : undefined;
-    return c.json(
-      atEdge ?? (await onKeyring(c, (keyring, call) => keyring.verify(call, { key, scopes }))),
-      200,
-    );
+    const text = atEdge
+      ? JSON.stringify(atEdge)
+      : await onKeyring(c, (keyring, { route }) =>
+          keyring.verify(credential.kind === "access" ? credential.token : null, route, key, scopes),
+        );
+    return sendText<VerifyAnswer>(c, text);
   });
 }

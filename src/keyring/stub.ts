@@ -4,5 +4,18 @@ import type { Keyring } from "./keyring.ts";
 
 /** The object of a keyring that is known to exist. */
 export function keyringOf(env: Env, code: string): Remote<Keyring> {
-  return env.KEYRING.get(env.KEYRING.idFromName(code)) as unknown as Remote<Keyring>;
+  return env.KEYRING.get(idOf(env, code)) as unknown as Remote<Keyring>;
+}
+
+const MAX_REMEMBERED = 10_000;
+const ids = new Map<string, DurableObjectId>();
+
+/** The object's id, which is a hash of its name. */
+function idOf({ KEYRING }: Env, code: string): DurableObjectId {
+  const known = ids.get(code);
+  if (known) return known;
+  if (ids.size >= MAX_REMEMBERED) ids.clear();
+  const id = KEYRING.idFromName(code);
+  ids.set(code, id);
+  return id;
 }

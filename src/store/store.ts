@@ -60,7 +60,7 @@ export class Store {
     this.due = new DueQueue(held, isOnlyWriter);
     this.settings = new SettingTable(held);
     this.edgeRecords = new EdgeRecordTable(held, cache, this.due);
-    this.verifiables = new Verifiables(held);
+    this.verifiables = new Verifiables(held, cache, isOnlyWriter);
     this.keyUses = new KeyUseTable(held, cache);
     this.keys = new KeyTable(held, cache, this.due, this.edgeRecords);
     this.versions = new VersionTable(held, cache, this.due, this.edgeRecords);

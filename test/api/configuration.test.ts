@@ -102,9 +102,9 @@ describe("a keyring", () => {
     const ring = await makeKeyring();
     const made = await makeKey(ring, "billing");
     const verdict = await openWith(ring, `${NEW},${OLD}`, (keyring) =>
-      keyring.verify(CALL, { key: made.secret }),
+      keyring.verify(null, "test", made.secret, []),
     );
-    expect(verdict).toMatchObject({ ok: true, value: { code: "valid" } });
+    expect(verdict).toMatchObject({ ok: true, value: expect.stringContaining('"code":"valid"') });
   });
 
   it("is wrapped by the first master key when it is made", async () => {

@@ -23,7 +23,7 @@ describe("a keyring that was never made", () => {
     const unknown = { ok: false, error: { code: "keyring-unknown" } };
     expect(await keyring.visit()).toEqual(unknown);
     expect(await keyring.getKey(ROOT_CALL, "billing")).toEqual(unknown);
-    expect(await keyring.verify(ROOT_CALL, { key: "x" })).toEqual(unknown);
+    expect(await keyring.verify(null, "test", "x", [])).toEqual(unknown);
     expect(await keyring.deleteKey(ROOT_CALL, "billing")).toEqual(unknown);
 
     const found = await runInDurableObject(stubOf({ code }), async (_, { storage }) => ({
