@@ -12,6 +12,7 @@ import { lookAtHealth, noteCron } from "../rotation/chores.ts";
 import { type EngineContext, record } from "../rotation/context.ts";
 import { Engine } from "../rotation/engine.ts";
 import type { Outage } from "../rotation/policy.ts";
+import { planPruning } from "../rotation/pruning.ts";
 import { isAnchored } from "../rotation/witness.ts";
 import { isMade, migrate } from "../store/migrations.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
@@ -203,7 +204,7 @@ export class Host {
 
   /** Compares the history with its anchor, and says so when it is behind. */
   async #compare(): Promise<void> {
-    await this.#guard.compare(new Store(this.#sql).events);
+    await this.#guard.compare(new Store(this.#sql));
     const { state } = this.#guard;
     const open = state.kind === "behind" ? this.opened() : undefined;
     if (state.kind === "behind" && open?.ok) history.reportBehind(open.value.context, state.anchor.seq);
@@ -381,6 +382,7 @@ export class Host {
     context.store.transaction(() => {
       if (context.store.settings.isCronMissing()) noteCron(context, context.now());
       lookAtHealth(context);
+      planPruning(context);
     });
     engine.pump();
     const more = goesOn && nextStartAt !== null && nextStartAt <= context.now();

@@ -4,7 +4,6 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import type { Sealing } from "../crypto/file-key.ts";
-import { type ChainReport, verifyChain } from "../events/chain.ts";
 import { guessPublicId } from "../issuer/token.ts";
 import { err, ok } from "../result.ts";
 import type { EngineContext } from "../rotation/context.ts";
@@ -509,8 +508,8 @@ export class Keyring extends DurableObject<Env> {
     return this.#host.read(call, "events:read", ({ context }) => ok(events.readEvents(context, query, from)));
   }
 
-  verifyEvents(call: Call): Answer<ChainReport> {
-    return this.#host.read(call, "events:read", ({ context }) => ok(verifyChain(context.store.events)));
+  verifyEvents(call: Call): Answer<events.ChainView> {
+    return this.#host.read(call, "events:read", ({ context }) => ok(events.verifyHistory(context)));
   }
 
   createSubscription(

@@ -342,6 +342,11 @@ const MIGRATIONS: readonly string[] = [
       THEN 'paused' END);
   END;
   `,
+  `
+  ALTER TABLE subscription ADD COLUMN unwellSince INTEGER;
+  ALTER TABLE subscription ADD COLUMN missedSeq INTEGER NOT NULL DEFAULT 0;
+  UPDATE subscription SET unwellSince = coalesce(provenAt, createdAt) WHERE state IN ('failing', 'disabled');
+  `,
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */

@@ -4,11 +4,11 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Sealing } from "../../crypto/file-key.ts";
-import { sameBytes } from "../../crypto/hash.ts";
 import { unwrapDataKey, wrapDataKey } from "../../crypto/master-keys.ts";
 import { secureRandom } from "../../crypto/random.ts";
 import { readConfig } from "../../env.ts";
 import type { Failure } from "../../errors/catalogue.ts";
+import { hasReached } from "../../events/chain.ts";
 import { DEAD_KEPT_MS } from "../../registry/registry.ts";
 import { registryOf } from "../../registry/stub.ts";
 import { err, ok, type Result } from "../../result.ts";
@@ -218,8 +218,7 @@ export class TransferDesk {
     const imported = store.transaction(() => {
       const { dataKey, head } = reader.replaceTables();
       const key = new Uint8Array(Buffer.from(dataKey, "base64"));
-      const at = anchor && new Store(sql).events.at(anchor.seq);
-      const isBehind = anchor !== null && !(at && sameBytes(at.hash, anchor.hash));
+      const isBehind = anchor !== null && !hasReached(new Store(sql), anchor);
       if (isBehind && Date.now() - Date.parse(exportedAt) >= DEAD_KEPT_MS) {
         throw new Refused(`it was made ${exportedAt}, and the history went on after it`, "file-too-old");
       }

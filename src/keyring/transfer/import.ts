@@ -85,6 +85,7 @@ export class KeyringImport {
       }
     }
     if (!end) throw new Refused("its last part does not say how it ends");
+    dropPruned(this.#sql);
     this.#check(tables, end);
     migrate(this.#sql);
     recountKeys(this.#sql);
@@ -107,13 +108,20 @@ export class KeyringImport {
         : [];
       if (row?.count !== count) throw new Refused(`it has not as many rows of ${name} as it says`);
     }
-    const events = new Store(this.#sql).events;
-    const found = events.head();
-    const isWhole = verifyChain(events).ok && found?.seq === head.seq;
+    const store = new Store(this.#sql);
+    const found = store.events.head();
+    const isWhole = verifyChain(store).ok && found?.seq === head.seq;
     if (!isWhole || Buffer.from(found.hash).toString("hex") !== head.hash) {
       throw new Refused("its history does not hold: an event was changed or is missing");
     }
   }
+}
+
+/** Events that were pruned while they were read out: their rows are in the file, and its history begins after them. */
+function dropPruned(sql: Sql): void {
+  const { events, settings } = new Store(sql);
+  const start = settings.historyStart();
+  if (start) events.prune(start.seq);
 }
 
 /** Forgets lines that came of an import that was never ended. */
