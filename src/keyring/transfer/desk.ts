@@ -70,6 +70,8 @@ export class TransferDesk {
   readonly #host: DeskHost;
   #export: Session<KeyringExport> | undefined;
   #import: Session<Incoming> | undefined;
+  /** Whether lines may lie there. To look for their table reads the whole schema, which each alarm would. */
+  #mayHaveLines = true;
 
   constructor(host: DeskHost) {
     this.#host = host;
@@ -148,6 +150,7 @@ export class TransferDesk {
     if (problem) return err(problem);
     const now = Date.now();
     const seals = new Seals(key, header.keyring.code, headerLine);
+    this.#mayHaveLines = true;
     const reader = sql.transaction(() => new KeyringImport(sql, header, seals, now));
     this.#import = { id: randomUUID(), work: { file, name, reader }, usedAt: now };
     this.#host.wakeAt(now + LINES_KEPT_MS);
@@ -200,7 +203,7 @@ export class TransferDesk {
   tidy(): void {
     const now = Date.now();
     if (this.#export && now - this.#export.usedAt >= IDLE_MS) this.endExport(this.#export.id);
-    dropStaleLines(this.#host.sql, now);
+    this.#mayHaveLines &&= dropStaleLines(this.#host.sql, now);
   }
 
   async #replace({ reader, name, file }: Incoming): Promise<Result<Imported, Failure>> {

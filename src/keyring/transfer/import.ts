@@ -124,11 +124,13 @@ function dropPruned(sql: Sql): void {
   if (start) events.prune(start.seq);
 }
 
-/** Forgets lines that came of an import that was never ended. */
-export function dropStaleLines(sql: Sql, now: number): void {
-  if (!hasLines(sql)) return;
+/** Forgets lines that came of an import that was never ended. Returns whether there are some that may still come to an end. */
+export function dropStaleLines(sql: Sql, now: number): boolean {
+  if (!hasLines(sql)) return false;
   const [begun] = sql.all<{ line: string }>("SELECT line FROM importLine WHERE part = 0");
-  if (now - Number(begun?.line ?? 0) >= LINES_KEPT_MS) dropLines(sql);
+  const isStale = now - Number(begun?.line ?? 0) >= LINES_KEPT_MS;
+  if (isStale) dropLines(sql);
+  return !isStale;
 }
 
 /** Forgets the lines of an import. */
