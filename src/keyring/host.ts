@@ -1,6 +1,6 @@
 /**
  * What every method of a keyring's object goes through: the keyring opened and compared with its anchor, the caller authenticated,
- * one transaction, and the one alarm set again. Which methods there are is in keyring.ts.
+ * one transaction, and the one alarm set again. Which methods there are is in keyring.ts and methods/.
  */
 import { wrapDataKey } from "../crypto/master-keys.ts";
 import { secureRandom } from "../crypto/random.ts";
