@@ -10,7 +10,7 @@ process.env.ROOT_TOKEN = "root-token-for-tests-only,second-root-token-for-tests"
 
 /**
  * One group of files for all projects: one that waits for a lease leaves its core to those that work. By itself vitest runs one file
- * at a time on two cores. More than this gains nothing there and makes each slower.
+ * at a time on two cores, and projects one after the other.
  */
 const MAX_WORKERS = Math.max(4, availableParallelism());
 
