@@ -5,7 +5,15 @@ import { EVENT_TYPES } from "../events/catalogue.ts";
 import type { EventSlice } from "../keyring/operations/events.ts";
 import { onKeyring } from "./auth.ts";
 import { Problem } from "./problem.ts";
-import { answer, pageQuerySchema, pageSchema, problems, security, timeOutSchema } from "./schemas.ts";
+import {
+  answer,
+  optionalTimeOutSchema,
+  pageQuerySchema,
+  pageSchema,
+  problems,
+  security,
+  timeOutSchema,
+} from "./schemas.ts";
 
 const eventSchema = z
   .object({
@@ -39,13 +47,26 @@ const verify = createRoute({
   method: "get",
   path: "/v1/events/verify",
   operationId: "verifyHistory",
-  summary: "Check the hash chain of the whole history",
+  summary: "Check the hash chain of all of the history that is kept",
   tags: ["events"],
   security,
   responses: {
     200: answer(
       "What was found",
-      z.object({ ok: z.boolean(), count: z.int(), brokenAt: z.int().optional() }).openapi("ChainReport"),
+      z
+        .object({
+          ok: z.boolean(),
+          count: z.int().openapi({ description: "Events that were checked and fit." }),
+          pruned: z.int().openapi({ description: "Events before them that outlived their retention." }),
+          since: optionalTimeOutSchema.openapi({
+            description: "When the first event that is kept happened.",
+          }),
+          brokenAt: z
+            .int()
+            .optional()
+            .openapi({ description: "Number of the first event that does not fit." }),
+        })
+        .openapi("ChainReport"),
     ),
     ...problems,
   },

@@ -28,6 +28,17 @@ const heartbeatSchema = durationSchema
     example: "24h",
   });
 
+/** Time for somebody to notice: what is shortened here is gone, and a thief might be who shortens it. */
+const SHORTEST_RETENTION_MS = 30 * 24 * 3_600_000;
+
+const retentionSchema = durationSchema
+  .refine((text) => parseDuration(text) >= SHORTEST_RETENTION_MS, { message: "must be at least 30d" })
+  .openapi({
+    description:
+      "How long an event stays in the history, default `400d`. Older ones are pruned once a day; one that a subscription was not told yet waits for it.",
+    example: "400d",
+  });
+
 const settingsSchema = z
   .object({
     hold: z
@@ -38,6 +49,7 @@ const settingsSchema = z
       .object({ rotations: limitSchema, rotationsPerConnection: limitSchema })
       .openapi({ description: "Scheduled rotations wait while as many are live. Null is no limit." }),
     heartbeat: z.string(),
+    eventRetention: z.string(),
   })
   .openapi("Settings");
 
@@ -69,6 +81,7 @@ const patch = createRoute({
             .optional()
             .openapi({ description: "Those that are given change; null takes one away." }),
           heartbeat: heartbeatSchema.optional(),
+          eventRetention: retentionSchema.optional(),
         })
         .refine((change) => Object.keys(change).length > 0, { message: "names nothing to change" })
         .openapi("PatchSettings"),

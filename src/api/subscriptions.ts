@@ -53,6 +53,11 @@ const subscriptionSchema = z
     sentSeq: z.int().openapi({ description: "Events up to this number were sent, or do not match." }),
     behind: z.int().openapi({ description: "Events of the history that it has not come to yet." }),
     skipped: z.array(z.int()).openapi({ description: "The newest events that were given up; replay them." }),
+    unwellSince: optionalTimeOutSchema.openapi({ description: "Since when it is failing or disabled." }),
+    missedSeq: z.int().openapi({
+      description:
+        "Events up to this number that it was not told have outlived their retention while it did not answer; else 0.",
+    }),
     attempts: z.int(),
     nextTryAt: optionalTimeOutSchema,
     provenAt: optionalTimeOutSchema,

@@ -52,6 +52,7 @@ export const EVENT_TYPES = [
   "subscription.failing",
   "subscription.recovered",
   "subscription.skipped",
+  "subscription.missed",
   "health.changed",
   "keyring.heartbeat",
   "cron.missing",

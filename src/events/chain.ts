@@ -1,11 +1,12 @@
 /**
  * The history: append-only, without gaps, each entry's hash covering the one before it. Changing or dropping an entry breaks
- * every hash after it.
+ * every hash after it. What was pruned left its last hash, from which the rest goes on.
  */
 import { sameBytes, sha256 } from "../crypto/hash.ts";
 import type { Random } from "../crypto/random.ts";
 import { newId } from "../ids.ts";
 import type { EventRow, EventTable } from "../store/events.ts";
+import type { Store } from "../store/store.ts";
 import type { NewEvent } from "./catalogue.ts";
 
 const GENESIS = new Uint8Array(32);
@@ -37,22 +38,43 @@ export function appendEvent(
   return row;
 }
 
-export type ChainReport = { ok: true; count: number } | { ok: false; count: number; brokenAt: number };
+/** What a look at the whole history found: entries that fit, entries before them that were pruned, and since when all are kept. */
+export type ChainReport = {
+  count: number;
+  pruned: number;
+  /** Milliseconds since the epoch; null when there is no entry. */
+  since: number | null;
+} & ({ ok: true } | { ok: false; brokenAt: number });
 
-/** Recomputes every hash. `brokenAt` is the sequence number of the first entry that does not fit. */
-export function verifyChain(table: EventTable): ChainReport {
-  let previous: { seq: number; hash: Uint8Array } = { seq: 0, hash: GENESIS };
-  let count = 0;
+/** Recomputes every hash that is kept. `brokenAt` is the sequence number of the first entry that does not fit. */
+export function verifyChain({ events, settings }: Pick<Store, "events" | "settings">): ChainReport {
+  let previous = settings.historyStart() ?? { seq: 0, hash: GENESIS };
+  const found = { count: 0, pruned: previous.seq, since: events.after(0, 1)[0]?.at ?? null };
+  // Whatever stands where all was pruned is out of place.
+  let after = 0;
   for (;;) {
-    const rows = table.after(previous.seq, VERIFY_PAGE);
+    const rows = events.after(after, VERIFY_PAGE);
     for (const row of rows) {
       const fits = row.seq === previous.seq + 1 && sameBytes(row.hash, hashOf(previous.hash, row));
-      if (!fits) return { ok: false, count, brokenAt: previous.seq + 1 };
+      if (!fits) return { ...found, ok: false, brokenAt: previous.seq + 1 };
       previous = row;
-      count += 1;
+      found.count += 1;
     }
-    if (rows.length < VERIFY_PAGE) return { ok: true, count };
+    after = previous.seq;
+    if (rows.length < VERIFY_PAGE) return { ...found, ok: true };
   }
+}
+
+/** Whether a history has come to an entry: it is there, or what is kept goes on from it or from a later one. */
+export function hasReached(
+  { events, settings }: Pick<Store, "events" | "settings">,
+  { seq, hash }: { seq: number; hash: Uint8Array },
+): boolean {
+  const entry = events.at(seq);
+  if (entry) return sameBytes(entry.hash, hash);
+  const start = settings.historyStart();
+  if (!start || seq > start.seq) return false;
+  return seq < start.seq || sameBytes(start.hash, hash);
 }
 
 function hashOf(previous: Uint8Array, row: Omit<EventRow, "hash">): Uint8Array {

@@ -9,7 +9,17 @@ import type { KeyringIdentity } from "../store/settings.ts";
 type LogLevel = "error" | "warn" | "info";
 
 /** By the last word of a type. Something is broken, or will be unless somebody looks. */
-const ERRORS = new Set(["at-risk", "broken", "compromised", "failed", "failing", "lost", "missing", "stuck"]);
+const ERRORS = new Set([
+  "at-risk",
+  "broken",
+  "compromised",
+  "failed",
+  "failing",
+  "lost",
+  "missed",
+  "missing",
+  "stuck",
+]);
 /** Worth a look; Rekey deals with it by itself, or a person did it. */
 const WARNINGS = new Set([
   "blocked",

@@ -2,10 +2,10 @@
  * Compares the history with its anchor when the object starts. A keyring whose database was set back in time finds itself behind: what
  * was revoked since would work again, so it stays closed until root reconciles it.
  */
-import { sameBytes } from "../crypto/hash.ts";
 import type { Failure } from "../errors/catalogue.ts";
+import { hasReached } from "../events/chain.ts";
 import type { Anchor } from "../registry/registry.ts";
-import type { EventTable } from "../store/events.ts";
+import type { Store } from "../store/store.ts";
 
 export type GuardState =
   /** Not compared yet: the registry did not answer. */
@@ -25,7 +25,7 @@ export class HistoryGuard {
   }
 
   /** Asks and compares. A registry that does not answer leaves the state unknown. */
-  async compare(events: EventTable): Promise<void> {
+  async compare(store: Store): Promise<void> {
     let anchor: Anchor | null;
     try {
       anchor = await this.#read();
@@ -33,9 +33,8 @@ export class HistoryGuard {
       return;
     }
     if (anchor === null) return this.accept();
-    const entry = events.at(anchor.seq);
-    const isWhole = entry !== undefined && sameBytes(entry.hash, anchor.hash);
-    this.#state = isWhole ? { kind: "whole" } : { kind: "behind", anchor, headSeq: events.head()?.seq ?? 0 };
+    const headSeq = store.events.head()?.seq ?? 0;
+    this.#state = hasReached(store, anchor) ? { kind: "whole" } : { kind: "behind", anchor, headSeq };
   }
 
   /** The history was accepted as it is, or has just begun. */

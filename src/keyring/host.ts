@@ -1,6 +1,6 @@
 /**
  * What every method of a keyring's object goes through: the keyring opened and compared with its anchor, the caller authenticated,
- * one transaction, and the one alarm set again. Which methods there are is in keyring.ts.
+ * one transaction, and the one alarm set again. Which methods there are is in keyring.ts and methods/.
  */
 import { wrapDataKey } from "../crypto/master-keys.ts";
 import { secureRandom } from "../crypto/random.ts";
@@ -8,7 +8,6 @@ import { readConfig } from "../env.ts";
 import type { Failure } from "../errors/catalogue.ts";
 import { registryOf } from "../registry/stub.ts";
 import { err, ok, type Result } from "../result.ts";
-import { lookAtHealth, noteCron } from "../rotation/chores.ts";
 import { type EngineContext, record } from "../rotation/context.ts";
 import { Engine } from "../rotation/engine.ts";
 import type { Outage } from "../rotation/policy.ts";
@@ -17,17 +16,21 @@ import { isMade, migrate } from "../store/migrations.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import { durableObjectSql, type Sql } from "../store/sql.ts";
 import { Store } from "../store/store.ts";
+import { Alarm } from "./alarm.ts";
+import { logBug, runLogged } from "./bugs.ts";
 import { authenticate, type Caller, type Credential } from "./caller.ts";
 import { listDead } from "./dead.ts";
 import { HistoryGuard } from "./history-guard.ts";
 import { type Earlier, type Repeatable, recall, remember } from "./idempotency.ts";
 import { openContext } from "./opening.ts";
 import * as history from "./operations/history.ts";
+import { Reports } from "./reports.ts";
 import type { Scope } from "./scopes.ts";
 import { TransferDesk } from "./transfer/desk.ts";
 import { releaseSome } from "./transfer/hold.ts";
 import { Uses } from "./uses.ts";
 import type { KeyView } from "./views.ts";
+import { type Visited, visit } from "./visit.ts";
 
 /** What comes with every request. */
 export interface Call {
@@ -56,19 +59,6 @@ export interface Reconciled {
   revoked: number;
 }
 
-/** What a visit of the sweep found. */
-export interface Visited {
-  /** Milliseconds since the epoch. */
-  nextStartAt: number | null;
-  started: number;
-  /** Some are due already. */
-  more: boolean;
-  /** The master key that wraps its data key. */
-  masterKeyId: string | null;
-}
-
-/** Scheduled rotations that one visit of the sweep starts; the rest follow at the next. */
-const STARTS_PER_VISIT = 200;
 /** How long after a bug the alarm looks again. */
 const ALARM_AFTER_BUG_MS = 60_000;
 
@@ -77,18 +67,18 @@ export class Host {
   readonly #env: Env;
   readonly #sql: Sql;
   readonly #guard: HistoryGuard;
+  readonly #alarm: Alarm;
+  readonly #reports: Reports;
   /** Export and import of the whole keyring. */
   readonly transfers: TransferDesk;
   #open: Open | undefined;
-  /** When the alarm is set for, as far as this instance knows. */
-  #alarmAt: number | null = null;
-  /** The earliest scheduled start that the registry was told of. */
-  #reportedStartAt: number | null | undefined;
 
   constructor(ctx: DurableObjectState, env: Env) {
     this.#ctx = ctx;
     this.#env = env;
     this.#sql = durableObjectSql(ctx.storage);
+    this.#alarm = new Alarm(ctx.storage);
+    this.#reports = new Reports(ctx, env, this.#sql);
     this.#guard = new HistoryGuard(() => {
       const { code = "" } = new Store(this.#sql).settings.identity() ?? {};
       return registryOf(env).anchorOf(code);
@@ -99,7 +89,7 @@ export class Host {
       sql: this.#sql,
       opened: () => this.opened(),
       refusal: () => this.refusal(),
-      wakeAt: (at) => this.#armAt(at),
+      wakeAt: (at) => this.#alarm.arm(at),
       replaced: () => this.#startOver(),
     });
     if (!isMade(this.#sql)) return;
@@ -124,7 +114,7 @@ export class Host {
     const open = this.opened();
     if (!open.ok) return open;
     const { context } = open.value;
-    this.#reportMasterKey();
+    this.#reports.reportMasterKey();
     context.store.transaction(() =>
       record(context, { type: "keyring.created", actor: "root", data: { ...identity } }),
     );
@@ -203,7 +193,7 @@ export class Host {
 
   /** Compares the history with its anchor, and says so when it is behind. */
   async #compare(): Promise<void> {
-    await this.#guard.compare(new Store(this.#sql).events);
+    await this.#guard.compare(new Store(this.#sql));
     const { state } = this.#guard;
     const open = state.kind === "behind" ? this.opened() : undefined;
     if (state.kind === "behind" && open?.ok) history.reportBehind(open.value.context, state.anchor.seq);
@@ -231,31 +221,14 @@ export class Host {
     await isAnchored(context, versions);
   }
 
-  /** Tells the registry when a scheduled start came nearer, which may be at the end of a rotation just as well as in a call. */
-  #reportStart({ store, identity }: EngineContext): void {
-    if (!store.due.takeStartsMoved() && this.#reportedStartAt !== undefined) return;
-    const at = store.due.earliestStartAt();
-    const known = this.#reportedStartAt;
-    if (at === null || (known !== undefined && known !== null && known <= at)) return;
-    this.#reportedStartAt = at;
-    this.#ctx.waitUntil(
-      registryOf(this.#env)
-        .noteStart(identity.code, at)
-        .catch((error: unknown) => {
-          this.#reportedStartAt = undefined;
-          logBug(error);
-        }),
-    );
-  }
-
   /** The database was replaced by an import: whatever this instance knew of the one before is void. */
   #startOver(): void {
     this.#open = undefined;
-    this.#reportedStartAt = undefined;
+    this.#reports.noteStart(undefined);
     this.#guard.accept();
     const open = this.opened();
     if (open.ok) open.value.engine.pump();
-    this.#reportMasterKey();
+    this.#reports.reportMasterKey();
   }
 
   /** Lets some of what an import left on hold go on. */
@@ -263,74 +236,40 @@ export class Host {
     return this.write(call, "settings:write", ({ context }) => ok(releaseSome(context, this.#sql)));
   }
 
-  /** Tells the registry which master key wraps the data key. Should that fail, the next visit of the sweep tells it. */
-  #reportMasterKey(): void {
-    const { settings } = new Store(this.#sql);
-    const { code = "" } = settings.identity() ?? {};
-    const masterKeyId = settings.wrappedDataKey()?.masterKeyId ?? null;
-    this.#ctx.waitUntil(registryOf(this.#env).noteMasterKeys([{ code, masterKeyId }]).catch(logBug));
-  }
-
   /** Everything that works on the database. Fails when the keyring was never made or cannot be opened. */
   opened(): Answer<Open> {
     if (this.#open) return ok(this.#open);
     const opened = openContext(this.#sql, this.#env, this.#ctx.exports.Outside, () =>
-      this.#reportMasterKey(),
+      this.#reports.reportMasterKey(),
     );
     if (!opened.ok) return opened;
     const context = opened.value;
     const engine = new Engine(context, {
       keepAlive: (work) => this.#ctx.waitUntil(work),
       arm: (at) => {
-        this.#armAt(at);
-        this.#reportStart(context);
+        this.#alarm.arm(at);
+        this.#reports.reportStart(context);
       },
-      soon: (run) => this.#soon(run),
+      soon: (run) =>
+        this.#ctx.waitUntil(
+          new Promise<void>((resolve) => {
+            setTimeout(() => {
+              runLogged(run);
+              resolve();
+            }, 0);
+          }),
+        ),
       onBug: logBug,
     });
-    const uses = new Uses(context.store, (run, delayMs) => this.#later(run, delayMs));
+    // After a while, in an object that is still there: nothing depends on it.
+    const uses = new Uses(context.store, (run, delayMs) => void setTimeout(() => runLogged(run), delayMs));
     this.#open = { context, engine, uses };
     return ok(this.#open);
   }
 
   /** Sets the alarm to the next work that is due, unless it rings before. */
   arm(): void {
-    this.#armAt(this.#open?.engine.nextAlarmAt() ?? null);
-  }
-
-  #armAt(at: number | null): void {
-    if (at !== null && (this.#alarmAt === null || at < this.#alarmAt)) this.#setAlarm(at);
-  }
-
-  #soon(run: () => void): void {
-    this.#ctx.waitUntil(
-      new Promise<void>((resolve) => {
-        setTimeout(() => {
-          try {
-            run();
-          } catch (error) {
-            logBug(error);
-          }
-          resolve();
-        }, 0);
-      }),
-    );
-  }
-
-  /** After a while, in an object that is still there: nothing depends on it. */
-  #later(run: () => void, delayMs: number): void {
-    setTimeout(() => {
-      try {
-        run();
-      } catch (error) {
-        logBug(error);
-      }
-    }, delayMs);
-  }
-
-  #setAlarm(at: number): void {
-    this.#alarmAt = at;
-    this.#ctx.storage.setAlarm(at).catch(logBug);
+    this.#alarm.arm(this.#open?.engine.nextAlarmAt() ?? null);
   }
 
   /** See `Keyring.reconcile`. */
@@ -361,35 +300,9 @@ export class Host {
     if (!open.ok) return open;
     const refusal = this.refusal();
     if (refusal) return refusal;
-    const { context, engine } = open.value;
-    const { due, settings } = context.store;
-    engine.beginInvocation();
     this.transfers.tidy();
-    this.#alarmAt = null;
-    // What is due when this returns goes back with the answer and needs no report of its own.
-    let nextStartAt = due.earliestStartAt();
-    this.#reportedStartAt = nextStartAt;
-    let started = 0;
-    let goesOn = true;
-    if (nextStartAt !== null && nextStartAt <= context.now()) {
-      const begun = engine.startDue(STARTS_PER_VISIT, outage);
-      started = begun.count;
-      goesOn = begun.goesOn;
-      nextStartAt = due.earliestStartAt();
-      this.#reportedStartAt = nextStartAt;
-    }
-    context.store.transaction(() => {
-      if (context.store.settings.isCronMissing()) noteCron(context, context.now());
-      lookAtHealth(context);
-    });
-    engine.pump();
-    const more = goesOn && nextStartAt !== null && nextStartAt <= context.now();
-    return ok({
-      nextStartAt,
-      started,
-      more,
-      masterKeyId: settings.wrappedDataKey()?.masterKeyId ?? null,
-    });
+    this.#alarm.forget();
+    return ok(visit(open.value, this.#reports, outage));
   }
 
   /** See `Keyring.masterKey`. */
@@ -402,7 +315,7 @@ export class Host {
 
   /** The alarm: serves what is under way. Never throws, as the platform drops an alarm that failed six times. */
   ring(): void {
-    this.#alarmAt = null;
+    this.#alarm.forget();
     try {
       this.transfers.tidy();
       const open = this.opened();
@@ -410,10 +323,10 @@ export class Host {
       if (isOpen) {
         open.value.engine.beginInvocation();
         open.value.engine.pump();
-      } else if (isMade(this.#sql)) this.#setAlarm(Date.now() + ALARM_AFTER_BUG_MS);
+      } else if (isMade(this.#sql)) this.#alarm.set(Date.now() + ALARM_AFTER_BUG_MS);
     } catch (error) {
       logBug(error);
-      this.#setAlarm(Date.now() + ALARM_AFTER_BUG_MS);
+      this.#alarm.set(Date.now() + ALARM_AFTER_BUG_MS);
     }
   }
 }
@@ -432,11 +345,4 @@ function rollBackOnFailure<T>(store: Store, body: () => Answer<T>): Answer<T> {
     if (failed) return failed;
     throw error;
   }
-}
-
-/** A bug in our own code. Only its kind and place are logged: a message might quote what it worked on. */
-function logBug(error: unknown): void {
-  const name = error instanceof Error ? error.name : typeof error;
-  const at = error instanceof Error ? (error.stack?.split("\n")[1]?.trim() ?? "") : "";
-  console.error(JSON.stringify({ level: "error", code: "internal", name, at }));
 }

@@ -241,8 +241,8 @@ function ofSubscription(row: SubscriptionRow): ProblemView {
     id: row.id,
     key: null,
     since: isoOf(row.provenAt),
-    cause: describeUnwell(row),
-    remedy: `Mend ${row.name}, then POST /v1/subscriptions/${row.id}/test; it is sent all that it missed.`,
+    cause: `${describeUnwell(row)}${row.missedSeq > 0 ? ` What it was not told up to event ${row.missedSeq} has outlived its retention.` : ""}`,
+    remedy: `Mend ${row.name}, then POST /v1/subscriptions/${row.id}/test; it is sent all that it missed and that is still kept.`,
     nextTryAt: nextTryOf(row),
   };
 }

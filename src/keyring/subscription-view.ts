@@ -22,6 +22,10 @@ export interface SubscriptionView {
   behind: number;
   /** Numbers of the newest events that were given up for it. */
   skipped: number[];
+  /** Since when it is failing or disabled. */
+  unwellSince: string | null;
+  /** Events up to this number that it was not told have outlived their retention since then, or 0. */
+  missedSeq: number;
   attempts: number;
   nextTryAt: string | null;
   provenAt: string | null;
@@ -50,6 +54,8 @@ export function viewSubscription(context: EngineContext, row: SubscriptionRow): 
     sentSeq: row.sentSeq,
     behind: isIdle ? 0 : Math.max(0, head - row.sentSeq),
     skipped: row.skipped,
+    unwellSince: isoOf(row.unwellSince),
+    missedSeq: row.missedSeq,
     attempts: row.attempt,
     nextTryAt: row.leaseUntil === null ? isoOf(row.dueAt) : null,
     provenAt: isoOf(row.provenAt),

@@ -1,9 +1,10 @@
-/** What a keyring does for itself at times of its own: its heartbeat, looking at its health, and whether cron still comes. */
+/** What a keyring does for itself at times of its own: its heartbeat, its health, whether cron still comes, what is too old to keep. */
 import { parseDuration } from "../duration.ts";
 import type { ChoreRow } from "../store/chores.ts";
 import { endOldSecrets } from "./addresses.ts";
 import { type EngineContext, record } from "./context.ts";
 import { factsOfKeyring, healthOf } from "./health.ts";
+import { beginPruning, pruneHistory } from "./pruning.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
@@ -15,7 +16,7 @@ const CRON_LOOK_MS = HOUR_MS;
 
 /**
  * Does a chore that is due and sets when it is next. Inside the caller's transaction.
- * @returns whether the registry is to be asked for cron, which takes a call
+ * @returns whether more is to be done outside of it, which takes a call: see `finishChore`
  */
 export function doChore(context: EngineContext, { id }: ChoreRow): boolean {
   const { store } = context;
@@ -34,10 +35,18 @@ export function doChore(context: EngineContext, { id }: ChoreRow): boolean {
     case "cron":
       store.chores.set(id, now + CRON_LOOK_MS);
       return true;
+    case "prune":
+      beginPruning(context);
+      return true;
     default:
       endOldSecrets(context, id);
       return false;
   }
+}
+
+/** The part of a chore that takes a call. */
+export function finishChore(context: EngineContext, { id }: ChoreRow): Promise<void> {
+  return id === "prune" ? pruneHistory(context) : askForCron(context);
 }
 
 /**
@@ -77,7 +86,7 @@ export function planCronWatch({ store, now }: EngineContext): void {
 }
 
 /** Asks the registry when cron came last. When it does not answer nothing is known, and the next look is soon enough. */
-export async function askForCron(context: EngineContext): Promise<void> {
+async function askForCron(context: EngineContext): Promise<void> {
   const { witness, now } = context;
   let at: number | null;
   try {

@@ -8,7 +8,7 @@ import type { EdgeRecordRow } from "../store/edge-records.ts";
 import type { RotationRow, RotationStep } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { advanceRotation, intendMint, type StepNews } from "./changes.ts";
-import { askForCron } from "./chores.ts";
+import { finishChore } from "./chores.ts";
 import { type Claim, claimDue, claimFresh, InFlight, leaseToGoOn } from "./claims.ts";
 import { endPatience } from "./compromise.ts";
 import type { EngineContext } from "./context.ts";
@@ -240,7 +240,7 @@ export class Engine {
       case "subscription":
         return tellSubscriber(this.#context, claim.row);
       case "chore":
-        return askForCron(this.#context);
+        return finishChore(this.#context, claim.row);
     }
   }
 

@@ -17,6 +17,9 @@ const MAX_SEARCHED = 2_000;
 /** Given-up events whose numbers stay with the subscription. All of them stay in the history. */
 const MAX_SKIPPED = 20;
 
+/** What is so of one that is neither failing nor disabled. */
+export const WELL = { unwellSince: null, missedSeq: 0 } satisfies Partial<SubscriptionRow>;
+
 /** What comes next in the history for a subscription. */
 export interface Ahead {
   event: EventRow | undefined;
@@ -70,9 +73,12 @@ export function release(
 /** It answered a ping: it may be told. One that was given up is back. */
 export function welcome(context: EngineContext, row: SubscriptionRow, result: SendResult): SubscriptionRow {
   if (row.state === "failing" || row.state === "disabled") {
-    record(context, { type: "subscription.recovered", actor: "rekey", data: { subscriptionId: row.id } });
+    const missed = row.missedSeq > 0 && { missedSeq: row.missedSeq };
+    const data = { subscriptionId: row.id, ...missed };
+    record(context, { type: "subscription.recovered", actor: "rekey", data });
   }
   return context.store.subscriptions.update(row, {
+    ...WELL,
     state: "ready",
     attempt: 0,
     provenAt: context.now(),
@@ -149,6 +155,7 @@ function giveUp(
   if (!fresh) return;
   store.subscriptions.update(fresh, {
     state,
+    unwellSince: fresh.unwellSince ?? context.now(),
     attempt: 0,
     failedSeq: row.failedSeq,
     lastCall: result.report,

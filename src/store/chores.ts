@@ -5,7 +5,7 @@ import type { RowCache } from "./row-cache.ts";
 import { WorkTable } from "./work-table.ts";
 
 export interface ChoreRow {
-  /** `heartbeat`, `cron`, `health`, or the id of a subscription whose old signing secret ends then. */
+  /** `heartbeat`, `cron`, `health`, `prune`, or the id of a subscription whose old signing secret ends then. */
   id: string;
   dueAt: number | null;
 }

@@ -1,5 +1,6 @@
-/** Table `event`: the append-only history. What is appended is decided by events/; this only stores it. */
+/** Table `event`: the append-only history, from whose beginning old entries go. What is appended is decided by events/. */
 import type { HeldSql, Holder } from "./held-sql.ts";
+import { RowCache } from "./row-cache.ts";
 import { bytesOf, type SqlValue } from "./sql.ts";
 
 export interface EventRow {
@@ -27,14 +28,22 @@ const MAX_SCANNED = 5_000;
 /** A query may carry 100 parameters, and an event has nine columns. */
 const MAX_APPENDED = 11;
 
+const OLDEST = "oldestEvent";
+
 export class EventTable implements Holder {
   readonly #sql: HeldSql;
+  readonly #cache: RowCache;
   readonly #onAppend: (row: EventRow) => void;
   #held: EventRow[] = [];
 
   /** @param onAppend hears of each row as it is written, before its transaction has ended */
-  constructor(sql: HeldSql, onAppend: (row: EventRow) => void = () => undefined) {
+  constructor(
+    sql: HeldSql,
+    cache = new RowCache(false),
+    onAppend: (row: EventRow) => void = () => undefined,
+  ) {
     this.#sql = sql;
+    this.#cache = cache;
     this.#onAppend = onAppend;
     sql.register(this);
   }
@@ -46,6 +55,20 @@ export class EventTable implements Holder {
       "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1",
     );
     return row && { seq: row.seq, hash: bytesOf(row.hash) ?? new Uint8Array() };
+  }
+
+  /** The first entry that is kept. */
+  oldest(): { seq: number; at: number } | undefined {
+    return this.#cache.get(
+      OLDEST,
+      () => this.#sql.all<{ seq: number; at: number }>("SELECT seq, at FROM event ORDER BY seq LIMIT 1")[0],
+    );
+  }
+
+  /** Forgets all entries up to a number. */
+  prune(untilSeq: number): void {
+    this.#sql.all("DELETE FROM event WHERE seq <= ?", untilSeq);
+    this.#cache.forget(OLDEST);
   }
 
   /** The entry with a sequence number. */
@@ -150,7 +173,7 @@ export class EventTable implements Holder {
     const rows = found.slice(0, limit);
     const last = rows.at(-1);
     if (last && found.length > limit) return { rows, next: last.seq };
-    return { rows, next: floor > 1 ? floor : null };
+    return { rows, next: floor > (this.oldest()?.seq ?? 1) ? floor : null };
   }
 
   #read<Row extends { hash: Uint8Array }>(query: string, ...params: SqlValue[]): Row[] {

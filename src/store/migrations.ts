@@ -343,6 +343,11 @@ const MIGRATIONS: readonly string[] = [
   END;
   `,
   `
+  ALTER TABLE subscription ADD COLUMN unwellSince INTEGER;
+  ALTER TABLE subscription ADD COLUMN missedSeq INTEGER NOT NULL DEFAULT 0;
+  UPDATE subscription SET unwellSince = coalesce(provenAt, createdAt) WHERE state IN ('failing', 'disabled');
+  `,
+  `
   ALTER TABLE key ADD COLUMN config TEXT NOT NULL DEFAULT '{}';
   ALTER TABLE version ADD COLUMN expiresAt INTEGER;
   `,

@@ -1,6 +1,7 @@
 /** Table `setting`: the few values that belong to the keyring as a whole. */
 import type { WrappedDataKey } from "../crypto/master-keys.ts";
 import type { HeldSql } from "./held-sql.ts";
+import type { RowCache } from "./row-cache.ts";
 import { bytesOf, type SqlValue } from "./sql.ts";
 
 /** What a keyring knows of itself. */
@@ -28,11 +29,22 @@ export interface Limits {
 /** How a keyring, or a key, is. */
 export type Health = "healthy" | "degraded" | "failing";
 
+/** The last entry of the history that was pruned: what is kept goes on from it. */
+export interface HistoryStart {
+  seq: number;
+  hash: Uint8Array;
+}
+
+const DEFAULT_EVENT_RETENTION = "400d";
+const EVENT_RETENTION = "eventRetention";
+
 export class SettingTable {
   readonly #sql: HeldSql;
+  readonly #cache: RowCache;
 
-  constructor(sql: HeldSql) {
+  constructor(sql: HeldSql, cache: RowCache) {
     this.#sql = sql;
+    this.#cache = cache;
   }
 
   identity(): KeyringIdentity | undefined {
@@ -75,6 +87,29 @@ export class SettingTable {
 
   setHeartbeat(every: string): void {
     this.#set("heartbeat", every);
+  }
+
+  /** How long an event stays in the history, as a duration. Remembered: each visit of cron asks. */
+  eventRetention(): string {
+    return this.#cache.get(EVENT_RETENTION, () => {
+      const kept = this.#get(EVENT_RETENTION);
+      return typeof kept === "string" ? kept : DEFAULT_EVENT_RETENTION;
+    });
+  }
+
+  setEventRetention(kept: string): void {
+    this.#set(EVENT_RETENTION, kept);
+    this.#cache.forget(EVENT_RETENTION);
+  }
+
+  /** Undefined while nothing of the history was pruned. */
+  historyStart(): HistoryStart | undefined {
+    const start = this.#json<{ seq: number; hash: string }>("historyStart");
+    return start ? { seq: start.seq, hash: new Uint8Array(Buffer.from(start.hash, "hex")) } : undefined;
+  }
+
+  setHistoryStart({ seq, hash }: HistoryStart): void {
+    this.#set("historyStart", JSON.stringify({ seq, hash: Buffer.from(hash).toString("hex") }));
   }
 
   /** Whether cron was last seen to be missing. */

@@ -58,7 +58,7 @@ export class Store {
     this.#sql = held;
     this.#cache = cache;
     this.due = new DueQueue(held, isOnlyWriter);
-    this.settings = new SettingTable(held);
+    this.settings = new SettingTable(held, cache);
     this.edgeRecords = new EdgeRecordTable(held, cache, this.due);
     this.verifiables = new Verifiables(held, cache, isOnlyWriter);
     this.keyUses = new KeyUseTable(held, cache);
@@ -68,7 +68,7 @@ export class Store {
     this.deliveries = new DeliveryTable(held, cache, this.due);
     this.connections = new ConnectionTable(held, cache);
     this.destinations = new DestinationTable(held, cache);
-    this.events = new EventTable(held, (row) => this.#appended.push(row));
+    this.events = new EventTable(held, cache, (row) => this.#appended.push(row));
     this.idempotency = new IdempotencyTable(held, cache, this.due);
     this.valueClaims = new ValueClaimTable(held, cache, this.due);
     this.subscriptions = new SubscriptionTable(held, cache, this.due);

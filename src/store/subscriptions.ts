@@ -33,6 +33,10 @@ export interface SubscriptionRow extends Claimable {
   failedSeq: number;
   /** Numbers of the newest events that were given up for it. */
   skipped: number[];
+  /** Since when it is failing or disabled; null while it is neither. */
+  unwellSince: number | null;
+  /** Events up to this number that it was not told are gone since then, or 0. */
+  missedSeq: number;
   provenAt: number | null;
   lastCall: CallReport | null;
   createdAt: number;
@@ -47,6 +51,8 @@ export const NEW_SUBSCRIPTION = {
   attempt: 0,
   failedSeq: 0,
   skipped: [],
+  unwellSince: null,
+  missedSeq: 0,
   provenAt: null,
   lastCall: null,
 } satisfies Partial<SubscriptionRow>;
@@ -70,6 +76,8 @@ export class SubscriptionTable extends WorkTable<SubscriptionRow> {
       attempt: "plain",
       failedSeq: "plain",
       skipped: "json",
+      unwellSince: "plain",
+      missedSeq: "plain",
       provenAt: "plain",
       lastCall: "json",
       createdAt: "plain",
@@ -108,6 +116,11 @@ export class SubscriptionTable extends WorkTable<SubscriptionRow> {
   /** Those who were told all there is so far, and may be told more. */
   idle(): SubscriptionRow[] {
     return this.cache.get(IDLE, () => this.select("WHERE dueAt IS NULL AND state <> 'disabled'"));
+  }
+
+  /** Those who were not told all there is so far, as far as is known: of one that is idle nothing is left to tell. */
+  behind(): SubscriptionRow[] {
+    return this.select("WHERE dueAt IS NOT NULL OR state = 'disabled'");
   }
 
   count(): number {

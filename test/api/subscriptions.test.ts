@@ -62,6 +62,8 @@ describe("creating a subscription", () => {
       sentSeq: expect.any(Number),
       behind: 0,
       skipped: [],
+      unwellSince: null,
+      missedSeq: 0,
       attempts: 0,
       nextTryAt: null,
       provenAt: null,

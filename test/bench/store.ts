@@ -1,4 +1,4 @@
-/** A keyring of a million keys beside one of ten thousand: what looking for work costs, and claiming it. */
+/** A keyring of a million keys beside one of ten thousand: what looking for work costs, claiming it, and a look at the whole. */
 import { z } from "zod";
 import { type Figure, type Findings, median } from "./figure.ts";
 import { readingSchema, totalOf } from "./reading.ts";
@@ -11,6 +11,10 @@ const CLAIMS = 1_000;
 const ROUNDS = 7;
 /** So many that their time stands out from that of the call that asks for them. */
 const POLLS = 20_000;
+/** Each looks at thousands of rows. */
+const LOOKS = 20;
+/** Rotations that ended within the last day: more than a look reads. */
+const RECENT = 20_000;
 const GIGABYTE = 1e9;
 const DAY_MS = 86_400_000;
 
@@ -31,9 +35,10 @@ export async function benchStore(stage: Stage): Promise<Findings> {
   for (const ring of sizes) await ring.fill();
   const polls = await comparePolls(small, large);
   const claims = await compareClaims(small, large);
+  const looks = await compareLooks(small, large);
   const bytes = await large.ask(z.int(), "size");
   const size: Figure = { name: "database of 1,000,000 keys", value: bytes / GIGABYTE, unit: "GB" };
-  return { figures: [...polls, ...claims, size], tables: [] };
+  return { figures: [...polls, ...claims, ...looks, size], tables: [] };
 }
 
 /** One filled keyring. */
@@ -168,6 +173,46 @@ async function compareClaims(small: Ring, large: Ring): Promise<Figure[]> {
         target: { of: "ratio", atMost: 2 },
       },
     );
+  }
+  for (const ring of [small, large]) await ring.ask(z.null(), "clear");
+  return figures;
+}
+
+/** The status and the metrics: with nothing but keys, and with a busy day behind and a thousand of each kind of work under way. */
+async function compareLooks(small: Ring, large: Ring): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const state of ["nothing under way", "a busy day"]) {
+    if (state === "a busy day") {
+      for (const ring of [small, large]) {
+        await ring.ask(z.null(), "addRecent", { count: RECENT });
+        for (const kind of KINDS) await ring.place(kind, CLAIMS, Date.now() + DAY_MS);
+      }
+    }
+    for (const [at, name] of Object.entries({ status: "GET /v1/status", metrics: "GET /metrics" })) {
+      const read = async (ring: Ring) => {
+        const { reading } = await ring.ask(polledSchema, "look", { at, times: 1, metered: true });
+        return totalOf(reading).read;
+      };
+      const time = await compareTimes(small, large, (ring) =>
+        ring.time("look", { at, times: LOOKS, metered: false }),
+      );
+      figures.push(
+        {
+          name: `${name}, ${state}: rows read`,
+          value: await read(large),
+          unit: "rows",
+          against: { name: "10,000 keys", value: await read(small) },
+          target: { of: "ratio", atMost: 2 },
+        },
+        {
+          name: `${name}, ${state}: time`,
+          value: time.large / LOOKS,
+          unit: "ms",
+          against: { name: "10,000 keys", value: time.small / LOOKS },
+          target: { of: "ratio", atMost: 2 },
+        },
+      );
+    }
   }
   for (const ring of [small, large]) await ring.ask(z.null(), "clear");
   return figures;

@@ -135,7 +135,7 @@ export function deadAreAnchored(simulator: Simulator): string[] {
 
 /** Promise 7: the chain of the history verifies. */
 export function chainHolds(simulator: Simulator): string[] {
-  const report = verifyChain(simulator.store.events);
+  const report = verifyChain(simulator.store);
   return report.ok ? [] : [`promise 7: the chain is broken at ${report.brokenAt}`];
 }
 

@@ -13,13 +13,13 @@ import {
   patchSubscription,
   replaySubscription,
 } from "../../src/keyring/operations/subscriptions.ts";
-import type { Outbound } from "../../src/outbound/port.ts";
 import { startRotation } from "../../src/rotation/changes.ts";
 import type { EventRow } from "../../src/store/events.ts";
 import type { SubscriptionRow } from "../../src/store/subscriptions.ts";
 import { chainHolds, queueAgrees } from "./promises.ts";
+import { Receivers } from "./receivers.ts";
 import { FAULTS, type Fault, Simulator } from "./simulator.ts";
-import { answerOf, World } from "./world.ts";
+import { World } from "./world.ts";
 
 const ROOT = { id: "root", scopes: "all" } as const;
 const MINUTE_MS = 60_000;
@@ -33,49 +33,6 @@ const SUBSCRIBERS = {
   keys: { types: ["key.*"], labels: { team: "payments" } },
 } satisfies Record<string, { types: string[]; labels: Record<string, string> }>;
 
-interface Heard {
-  id: string;
-  seq: number;
-}
-
-/** Receivers that keep every message that reached them. */
-class Receivers {
-  readonly heard = new Map<string, Heard[]>(Object.keys(SUBSCRIBERS).map((name) => [name, []]));
-  readonly pinged = new Set<string>();
-  /** Messages that came before a ping had. */
-  readonly early: string[] = [];
-  readonly down = new Set<string>();
-
-  of(name: string): Heard[] {
-    return this.heard.get(name) ?? [];
-  }
-
-  /** The way out, with these receivers on it. */
-  join(rest: Outbound, simulator: Simulator): Outbound {
-    return {
-      ...rest,
-      send: async (request) => {
-        const { host } = new URL(request.url);
-        const name = host.split(".")[0] ?? "";
-        if (!this.heard.has(name)) return rest.send(request);
-        const { type, data } = JSON.parse(request.body ?? "{}");
-        const reply = await simulator.outside(`${host} ${type}`, () => {
-          if (this.down.has(name)) return 500;
-          if (type === "ping") this.pinged.add(name);
-          else this.#take(name, { id: request.headers["webhook-id"] ?? "", seq: data.seq });
-          return 200;
-        });
-        return answerOf(reply, request.method, host, simulator.now);
-      },
-    };
-  }
-
-  #take(name: string, message: Heard): void {
-    if (!this.pinged.has(name)) this.early.push(name);
-    this.of(name).push(message);
-  }
-}
-
 interface Run {
   simulator: Simulator;
   receivers: Receivers;
@@ -86,7 +43,7 @@ type Script = (index: number, run: Run) => Fault | undefined;
 
 function open(script: Script, seed = 1): Run {
   const world = new World();
-  const receivers = new Receivers();
+  const receivers = new Receivers(Object.keys(SUBSCRIBERS));
   const simulator: Simulator = new Simulator({
     plan: (index) => script(index, { simulator, receivers }),
     seed,

@@ -1,9 +1,10 @@
 /** The history: read it, check it. */
 import type { Failure } from "../../errors/catalogue.ts";
+import { verifyChain } from "../../events/chain.ts";
 import { err, ok, type Result } from "../../result.ts";
 import type { EngineContext } from "../../rotation/context.ts";
 import { decodeCursor, encodeCursor, type Page, type PageRequest } from "../page.ts";
-import { type EventView, viewEvent } from "../views.ts";
+import { type EventView, isoOf, viewEvent } from "../views.ts";
 import { badCursor } from "./keys.ts";
 
 export interface EventQuery {
@@ -35,6 +36,23 @@ export interface EventSlice {
   items: EventView[];
   /** Where the next slice begins, or null at the end. */
   next: { after: number; until: number } | null;
+}
+
+export interface ChainView {
+  ok: boolean;
+  /** Entries that were looked at and fit. */
+  count: number;
+  /** Entries before them that were pruned. */
+  pruned: number;
+  /** When the first entry that is kept happened. */
+  since: string | null;
+  brokenAt?: number;
+}
+
+/** Checks the hash chain of all that is kept. */
+export function verifyHistory({ store }: EngineContext): ChainView {
+  const report = verifyChain(store);
+  return { ...report, since: isoOf(report.since) };
 }
 
 /** A slice of the history, oldest first. The first call fixes where the stream ends, so that it does end. */

@@ -19,6 +19,8 @@ export interface SettingsView {
   limits: { rotations: number | null; rotationsPerConnection: number | null };
   /** How often the keyring says that it is alive, as a duration; `0` for never. */
   heartbeat: string;
+  /** How long events stay in the history, as a duration. */
+  eventRetention: string;
 }
 
 export interface PatchSettingsInput {
@@ -26,6 +28,7 @@ export interface PatchSettingsInput {
     | { rotations?: number | null | undefined; rotationsPerConnection?: number | null | undefined }
     | undefined;
   heartbeat?: string | undefined;
+  eventRetention?: string | undefined;
 }
 
 export interface HoldInput {
@@ -47,6 +50,7 @@ export function getSettings(context: EngineContext): SettingsView {
     },
     limits: { rotations, rotationsPerConnection },
     heartbeat: settings.heartbeat(),
+    eventRetention: settings.eventRetention(),
   };
 }
 
@@ -54,7 +58,7 @@ export function getSettings(context: EngineContext): SettingsView {
 export function patchSettings(
   context: EngineContext,
   caller: Caller,
-  { limits, heartbeat }: PatchSettingsInput,
+  { limits, heartbeat, eventRetention }: PatchSettingsInput,
 ): Result<SettingsView, Failure> {
   const { settings } = context.store;
   if (limits) {
@@ -70,6 +74,11 @@ export function patchSettings(
   if (heartbeat !== undefined && heartbeat !== settings.heartbeat()) {
     planHeartbeat(context, heartbeat);
     record(context, { type: "settings.updated", actor: caller.id, data: { heartbeat } });
+  }
+  if (eventRetention !== undefined && eventRetention !== settings.eventRetention()) {
+    const data = { eventRetention, before: settings.eventRetention() };
+    settings.setEventRetention(eventRetention);
+    record(context, { type: "settings.updated", actor: caller.id, data });
   }
   return ok(getSettings(context));
 }

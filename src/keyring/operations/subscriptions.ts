@@ -8,7 +8,7 @@ import { err, ok, type Result } from "../../result.ts";
 import { type Address, nextEnd, openAddress, sealAddress } from "../../rotation/addresses.ts";
 import { planCronWatch } from "../../rotation/chores.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
-import { findNext, placeAt, release, welcome } from "../../rotation/subscriptions.ts";
+import { findNext, placeAt, release, WELL, welcome } from "../../rotation/subscriptions.ts";
 import {
   NEW_SUBSCRIPTION,
   type SubscriptionFormat,
@@ -178,7 +178,9 @@ export function replaySubscription(
   const { store } = context;
   const found = store.subscriptions.find(idOrName);
   if (!found) return err(subscriptionNotFound());
-  const wanted = "seq" in since ? since.seq - 1 : store.events.lastBefore(since.at);
+  const asked = "seq" in since ? since.seq - 1 : store.events.lastBefore(since.at);
+  // What was pruned cannot be told again.
+  const wanted = Math.max(asked, (store.events.oldest()?.seq ?? 1) - 1);
   const row = store.subscriptions.update(found, {
     sentSeq: Math.min(found.sentSeq, wanted),
     skipped: found.skipped.filter((seq) => seq <= wanted),
@@ -229,7 +231,13 @@ function keepTest(context: EngineContext, row: SubscriptionRow, result: SendResu
     const isOver = result.kind === "gone" && row.state !== "disabled";
     subscriptions.update(row, {
       lastCall: result.report,
-      ...(isOver && { state: "disabled", dueAt: null, leaseUntil: null, claim: row.claim + 1 }),
+      ...(isOver && {
+        state: "disabled",
+        unwellSince: row.unwellSince ?? context.now(),
+        dueAt: null,
+        leaseUntil: null,
+        claim: row.claim + 1,
+      }),
     });
     return;
   }
@@ -263,6 +271,7 @@ function readdress(
     sealed,
     ...shownOf(url),
     ...placeAt(context, moved, row.sentSeq),
+    ...WELL,
     state: "unproven",
     provenAt: null,
     attempt: 0,

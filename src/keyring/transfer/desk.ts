@@ -4,11 +4,11 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Sealing } from "../../crypto/file-key.ts";
-import { sameBytes } from "../../crypto/hash.ts";
 import { unwrapDataKey, wrapDataKey } from "../../crypto/master-keys.ts";
 import { secureRandom } from "../../crypto/random.ts";
 import { readConfig } from "../../env.ts";
 import type { Failure } from "../../errors/catalogue.ts";
+import { hasReached } from "../../events/chain.ts";
 import { DEAD_KEPT_MS } from "../../registry/registry.ts";
 import { registryOf } from "../../registry/stub.ts";
 import { err, ok, type Result } from "../../result.ts";
@@ -70,6 +70,8 @@ export class TransferDesk {
   readonly #host: DeskHost;
   #export: Session<KeyringExport> | undefined;
   #import: Session<Incoming> | undefined;
+  /** Whether lines may lie there. To look for their table reads the whole schema, which each alarm would. */
+  #mayHaveLines = true;
 
   constructor(host: DeskHost) {
     this.#host = host;
@@ -148,6 +150,7 @@ export class TransferDesk {
     if (problem) return err(problem);
     const now = Date.now();
     const seals = new Seals(key, header.keyring.code, headerLine);
+    this.#mayHaveLines = true;
     const reader = sql.transaction(() => new KeyringImport(sql, header, seals, now));
     this.#import = { id: randomUUID(), work: { file, name, reader }, usedAt: now };
     this.#host.wakeAt(now + LINES_KEPT_MS);
@@ -200,7 +203,7 @@ export class TransferDesk {
   tidy(): void {
     const now = Date.now();
     if (this.#export && now - this.#export.usedAt >= IDLE_MS) this.endExport(this.#export.id);
-    dropStaleLines(this.#host.sql, now);
+    this.#mayHaveLines &&= dropStaleLines(this.#host.sql, now);
   }
 
   async #replace({ reader, name, file }: Incoming): Promise<Result<Imported, Failure>> {
@@ -218,8 +221,7 @@ export class TransferDesk {
     const imported = store.transaction(() => {
       const { dataKey, head } = reader.replaceTables();
       const key = new Uint8Array(Buffer.from(dataKey, "base64"));
-      const at = anchor && new Store(sql).events.at(anchor.seq);
-      const isBehind = anchor !== null && !(at && sameBytes(at.hash, anchor.hash));
+      const isBehind = anchor !== null && !hasReached(new Store(sql), anchor);
       if (isBehind && Date.now() - Date.parse(exportedAt) >= DEAD_KEPT_MS) {
         throw new Refused(`it was made ${exportedAt}, and the history went on after it`, "file-too-old");
       }

@@ -85,6 +85,7 @@ export class KeyringImport {
       }
     }
     if (!end) throw new Refused("its last part does not say how it ends");
+    dropPruned(this.#sql);
     this.#check(tables, end);
     migrate(this.#sql);
     recountKeys(this.#sql);
@@ -107,20 +108,29 @@ export class KeyringImport {
         : [];
       if (row?.count !== count) throw new Refused(`it has not as many rows of ${name} as it says`);
     }
-    const events = new Store(this.#sql).events;
-    const found = events.head();
-    const isWhole = verifyChain(events).ok && found?.seq === head.seq;
+    const store = new Store(this.#sql);
+    const found = store.events.head();
+    const isWhole = verifyChain(store).ok && found?.seq === head.seq;
     if (!isWhole || Buffer.from(found.hash).toString("hex") !== head.hash) {
       throw new Refused("its history does not hold: an event was changed or is missing");
     }
   }
 }
 
-/** Forgets lines that came of an import that was never ended. */
-export function dropStaleLines(sql: Sql, now: number): void {
-  if (!hasLines(sql)) return;
+/** Events that were pruned while they were read out: their rows are in the file, and its history begins after them. */
+function dropPruned(sql: Sql): void {
+  const { events, settings } = new Store(sql);
+  const start = settings.historyStart();
+  if (start) events.prune(start.seq);
+}
+
+/** Forgets lines that came of an import that was never ended. Returns whether there are some that may still come to an end. */
+export function dropStaleLines(sql: Sql, now: number): boolean {
+  if (!hasLines(sql)) return false;
   const [begun] = sql.all<{ line: string }>("SELECT line FROM importLine WHERE part = 0");
-  if (now - Number(begun?.line ?? 0) >= LINES_KEPT_MS) dropLines(sql);
+  const isStale = now - Number(begun?.line ?? 0) >= LINES_KEPT_MS;
+  if (isStale) dropLines(sql);
+  return !isStale;
 }
 
 /** Forgets the lines of an import. */

@@ -1,5 +1,5 @@
 /** Fills a keyring with as many keys as wanted: each is a copy of one that the store itself wrote, under an id of its own. */
-
+import { newId } from "../../../src/ids.ts";
 import { type DeliveryRow, NEW_DELIVERY } from "../../../src/store/deliveries.ts";
 import { type KeyRow, NEW_KEY } from "../../../src/store/keys.ts";
 import { NEW_ROTATION, type RotationRow } from "../../../src/store/rotations.ts";
@@ -122,19 +122,7 @@ export function fill(sql: Sql, store: Store, from: number, to: number, total: nu
   // Each starts when its turn comes, from tomorrow on.
   const startAt = `${now + DAY_MS} + i * 2000`;
   const owner = numbered("key", `(i * ${SCATTER}) % ${total}`);
-  const copy = (table: Copied, changes: Record<string, string>) => {
-    const [template] = sql.all<Record<string, SqlValue>>(
-      `SELECT * FROM ${table} WHERE id = ?`,
-      PREFIXES[table],
-    );
-    const columns = Object.keys(template ?? {});
-    const values = columns.map((column) => changes[column] ?? `template.${column}`);
-    sql.all(
-      `${numbers(from, to)} INSERT INTO ${table} (${columns.join(", ")})
-       SELECT ${values.join(", ")} FROM n CROSS JOIN ${table} AS template WHERE template.id = ?`,
-      PREFIXES[table],
-    );
-  };
+  const copy = (table: Copied, changes: Record<string, string>) => copyRows(sql, table, from, to, changes);
   sql.transaction(() => {
     copy("key", { id: numbered("key"), name: "printf('service-%08d', i)", dueAt: startAt });
     copy("version", {
@@ -154,6 +142,35 @@ export function fill(sql: Sql, store: Store, from: number, to: number, total: nu
     });
     sql.all(`${numbers(from, to)} INSERT INTO due SELECT 1, ${startAt}, 'start', ${numbered("key")} FROM n`);
   });
+}
+
+/** Adds as many rotations that ended today, each with a delivery that arrived within the hour. */
+export function addRecent(sql: Sql, count: number): void {
+  const at = Date.now() - 30 * 60_000;
+  const id = (kind: "rot" | "dlv") => {
+    const first = newId(kind, at, (length) => new Uint8Array(length));
+    return `printf('${first.slice(0, -8)}%08d', i)`;
+  };
+  sql.transaction(() => {
+    copyRows(sql, "rotation", 0, count, { id: id("rot"), keyId: numbered("key") });
+    const times = { createdAt: `${at}`, deliveredAt: `${at} + i % 5000` };
+    copyRows(sql, "delivery", 0, count, { id: id("dlv"), keyId: numbered("key"), ...times });
+  });
+}
+
+/** Copies a table's template for each number, with some columns by expressions of their own. */
+function copyRows(sql: Sql, table: Copied, from: number, to: number, changes: Record<string, string>): void {
+  const [template] = sql.all<Record<string, SqlValue>>(
+    `SELECT * FROM ${table} WHERE id = ?`,
+    PREFIXES[table],
+  );
+  const columns = Object.keys(template ?? {});
+  const values = columns.map((column) => changes[column] ?? `template.${column}`);
+  sql.all(
+    `${numbers(from, to)} INSERT INTO ${table} (${columns.join(", ")})
+     SELECT ${values.join(", ")} FROM n CROSS JOIN ${table} AS template WHERE template.id = ?`,
+    PREFIXES[table],
+  );
 }
 
 /** A table `n` of the numbers `i` from `from` up to `to`, without it. */

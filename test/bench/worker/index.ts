@@ -64,6 +64,10 @@ const ROUTES = {
   poll: (env, { keyring, ...order }: Named & Parameters<Keyring["poll"]>[0]) =>
     objectOf(env, keyring).poll(order),
 
+  look: (env, { keyring, ...order }: Named & Parameters<Keyring["look"]>[0]) =>
+    objectOf(env, keyring).look(order),
+  addRecent: (env, { keyring, count }: Named & { count: number }) => objectOf(env, keyring).addRecent(count),
+
   calls: async () => takeCalls(),
   size: async (env, { keyring }: Partial<Named>) =>
     (keyring === undefined ? await defaultKeyring(env) : objectOf(env, keyring)).size(),

@@ -1,12 +1,15 @@
 /** A keyring as it is, which can also be filled, aged and measured. What is measured is the code of `src`. */
+import { secureRandom } from "../../../src/crypto/random.ts";
 import { Keyring as RealKeyring } from "../../../src/keyring/keyring.ts";
+import { readMetrics } from "../../../src/keyring/operations/metrics.ts";
+import { describeStatus } from "../../../src/keyring/operations/status.ts";
 import { claimDue, InFlight } from "../../../src/rotation/claims.ts";
 import type { EngineContext } from "../../../src/rotation/context.ts";
 import { LANES, laneOf, WORK_LANES } from "../../../src/store/due.ts";
 import { durableObjectSql } from "../../../src/store/sql.ts";
 import { Store } from "../../../src/store/store.ts";
 import { type Meter, meter } from "../../support/meter.ts";
-import { fill, numbered, numbers } from "./fill.ts";
+import { addRecent, fill, numbered, numbers } from "./fill.ts";
 import { MARK, type Reading, readingOf } from "./reading.ts";
 
 const DAY_MS = 86_400_000;
@@ -114,6 +117,24 @@ export class Keyring extends RealKeyring {
     return { reading };
   }
 
+  /** What a busy day leaves behind. */
+  addRecent(count: number): null {
+    addRecent(durableObjectSql(this.ctx.storage), count);
+    return null;
+  }
+
+  /** Looks at the keyring as a whole, each time as an object that has just opened it; many times over. */
+  look(order: { at: "status" | "metrics"; times: number; metered: boolean }): { reading: Reading | null } {
+    const seen = order.metered ? meter(this.ctx) : undefined;
+    for (let n = 0; n < order.times; n++) {
+      if (order.at === "status") describeStatus(this.#context(), undefined);
+      else readMetrics(this.#context());
+    }
+    const reading = seen ? readingOf(seen, order.times) : null;
+    seen?.remove();
+    return { reading };
+  }
+
   /** What this instance read before it did anything. */
   wake(): Reading {
     return this.#wake;
@@ -189,12 +210,14 @@ export class Keyring extends RealKeyring {
     super.alarm();
   }
 
-  /** Claims need a store and a clock; were they to touch anything else, they would break here. */
+  /** What claims and looks need; were they to touch anything else, they would break here. */
   #context(): EngineContext {
     const now = Date.now();
-    const context: Pick<EngineContext, "store" | "now"> = {
+    const context: Pick<EngineContext, "store" | "now" | "identity" | "random"> = {
       store: new Store(durableObjectSql(this.ctx.storage), { isOnlyWriter: true }),
       now: () => now,
+      identity: { name: "bench", code: "bench" },
+      random: secureRandom,
     };
     return context as EngineContext;
   }
