@@ -5,7 +5,7 @@
 import type { MintIntent } from "../../src/providers/provider.ts";
 import type { RotationRow } from "../../src/store/rotations.ts";
 import type { VersionRow } from "../../src/store/versions.ts";
-import { heldBy } from "./promises.ts";
+import { heldBy, isFinished } from "./promises.ts";
 import type { Credential, Service } from "./service.ts";
 import type { Simulator } from "./simulator.ts";
 import type { Answer, World } from "./world.ts";
@@ -48,7 +48,8 @@ export class Judge {
     const { overlap, repeatsMint } = this.#service.abilities;
     if (overlap !== "none" || rotation.urgent || (repeatsMint && !isNew)) return;
     const isGreen = (answer: Answer | undefined) => answer?.isGreen && answer.after >= since;
-    if (!isGreen(this.#service.readiness))
+    const label = this.#simulator.store.keys.get(rotation.keyId)?.name ?? "";
+    if (!isGreen(this.#service.readiness.get(label)))
       this.broken.push("promise 2: minted though the service was not ready");
     for (const place of this.#requiredPlaces(rotation)) {
       if (!isGreen(this.#world.probes.get(place)))
@@ -61,7 +62,7 @@ export class Judge {
     const { store } = this.#simulator;
     const { abilities } = this.#service;
     const version = this.#versionOf(reference);
-    if (version?.endReason !== "rotated" || this.#isFinished(version)) return;
+    if (version?.endReason !== "rotated" || isFinished(this.#simulator, version)) return;
     const name = `promise 2: version ${version.number}`;
     if (abilities.overlap === "provider") {
       if (Number.isFinite(endsAt)) this.broken.push(`${name} was ended before the service's own time`);
@@ -82,12 +83,6 @@ export class Judge {
       if (link.required && heldBy(this.#simulator, this.#world, link) === secret)
         this.broken.push(`${name} was ended while ${link.target} holds it`);
     }
-  }
-
-  /** Whether a person ended its grace. */
-  #isFinished({ keyId, number }: VersionRow): boolean {
-    const { rows } = this.#simulator.store.events.page({ type: "key.grace.finished", keyId }, Infinity, 100);
-    return rows.some(({ data }) => (JSON.parse(data) as { version: number }).version === number);
   }
 
   #rotationOf(marker: string): RotationRow | undefined {

@@ -77,8 +77,8 @@ export class Service {
   readonly seenValid = new Set<string>();
   /** References of what it was heard to reject, or to list no longer, when that was true. */
   readonly seenDead = { rejected: new Set<string>(), unlisted: new Set<string>() };
-  /** How it answered the last time that it was asked whether it is ready. */
-  readiness: Answer | undefined;
+  /** How it answered the last time that it was asked whether it is ready, by the label of the key in question. */
+  readonly readiness = new Map<string, Answer>();
   /** Called before each call to mint. */
   beforeMint: (intent: MintIntent) => void = () => undefined;
   /** Called when something is revoked that the service would have let live on. */
@@ -188,7 +188,7 @@ export class Service {
         const after = this.#simulator?.asked ?? 0;
         const reply = await this.#call("preflight", connection, () => true);
         // A connection that is tried out asks the same, and replaces nothing.
-        if (old) this.readiness = { isGreen: reply.kind === "answered", after };
+        if (old) this.readiness.set(this.#labelOf(old), { isGreen: reply.kind === "answered", after });
         const account = this.abilities.tellsAccount ? { account: accountOf(connection) } : {};
         return reply.kind === "answered"
           ? { kind: "green", ...account }
