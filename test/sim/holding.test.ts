@@ -5,7 +5,7 @@
 import { describe, expect, it } from "vitest";
 import type { Policy } from "../../src/store/keys.ts";
 import { type Act, actsOf, HOLDING, HOLDS, USES } from "./people.ts";
-import { findBroken, givePolicy, HOUR_MS, KEY, open, type Run, rotate } from "./scene.ts";
+import { DAY_MS, findBroken, givePolicy, HOUR_MS, KEY, open, type Run, rotate } from "./scene.ts";
 
 const ABILITIES = { overlap: "ours", find: true } as const;
 const MINUTE_MS = 60_000;
@@ -61,4 +61,18 @@ describe.each(named)("a grace under %s", (_, policy) => {
       expect(broken).toEqual([]);
     },
   );
+
+  it("has no deadline moved that has passed when a look is stored, as the clock leapt after it was taken", async () => {
+    const count = await countEvents(policy);
+    const broken: string[] = [];
+    for (let at = 0; at <= count; at++) {
+      const run = await rotated(policy);
+      const until = run.simulator.now + GRACE_MS;
+      for (let event = 0; event < at; event++) await run.simulator.step(until);
+      run.simulator.skewMs += DAY_MS;
+      await run.simulator.runFor(10 * MINUTE_MS);
+      broken.push(...run.simulator.broken.map((text) => `at ${at}: ${text}`));
+    }
+    expect(broken).toEqual([]);
+  });
 });

@@ -115,7 +115,7 @@ export const HOLDING: Policy[] = [
   { grace: "10m", maxGrace: "2h", revokeWhen: ["newSeen"], onCeiling: "hold" },
   { grace: "0", maxGrace: "45m", revokeWhen: ["oldIdle:30m"] },
   { grace: "1h", maxGrace: "1h", revokeWhen: ["delivered", "newSeen"] },
-  { grace: "2h", maxGrace: "2d", revokeWhen: ["delivered", "acknowledged", "newSeen", "oldIdle:2h"] },
+  { grace: "40m", maxGrace: "90m", revokeWhen: ["delivered", "oldIdle:20m"] },
 ];
 
 /** Somebody uses the newest version at a stage, which verification writes down. */
