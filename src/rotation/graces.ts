@@ -28,10 +28,10 @@ export function replanGraces(context: EngineContext, { id, provider, policy }: K
   const now = context.now();
   for (const version of store.versions.alive(id)) {
     const { graceEndsAt, dueAt, leaseUntil } = version;
-    if (graceEndsAt === null || !isInGrace(version, now)) continue;
-    // Whoever has it in hand looks by the present policy anyway.
-    const lookAt = leaseUntil === null ? graceDueAt(policy, graceEndsAt, now) : Infinity;
-    if (lookAt < (dueAt ?? Infinity)) store.versions.update(version, { dueAt: lookAt });
+    // Whoever has it in hand looks by the present policy anyway; one that is never due is on hold with its keyring.
+    if (graceEndsAt === null || dueAt === null || leaseUntil !== null || !isInGrace(version, now)) continue;
+    const lookAt = graceDueAt(policy, graceEndsAt, now);
+    if (lookAt < dueAt) store.versions.update(version, { dueAt: lookAt });
   }
 }
 
