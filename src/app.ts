@@ -10,6 +10,7 @@ import { addDeliveries } from "./api/deliveries.ts";
 import { addDestinations } from "./api/destinations.ts";
 import { describeApp } from "./api/document.ts";
 import { addEvents } from "./api/events.ts";
+import { addHealth } from "./api/health.ts";
 import { addKeyrings } from "./api/keyrings.ts";
 import { addKeys } from "./api/keys.ts";
 import { addMasterKeys } from "./api/master-keys.ts";
@@ -23,7 +24,6 @@ import { addSubscriptions } from "./api/subscriptions.ts";
 import { addTransfer, isStreamed } from "./api/transfer.ts";
 import { addVerify } from "./api/verify.ts";
 import { addVersions } from "./api/versions.ts";
-import { readConfig } from "./env.ts";
 import { fieldErrorsOf } from "./errors/fields.ts";
 
 const MAX_BODY_BYTES = 64 * 1024;
@@ -61,10 +61,7 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
     await next();
   });
 
-  app.get("/healthz", (c) => {
-    const config = readConfig(c.env);
-    return config.ok ? c.json({ ok: true }) : c.json({ ok: false, missing: config.error }, 503);
-  });
+  addHealth(app);
   addKeyrings(app);
   addMasterKeys(app);
   addTransfer(app);

@@ -18,7 +18,8 @@ import { Problem, unwrap } from "./problem.ts";
 
 export type AppContext = Context<{ Bindings: Env }>;
 
-const DEFAULT_KEYRING = "default";
+/** The keyring that a root token means when it names none; the first such call makes it. */
+export const DEFAULT_KEYRING = "default";
 const BEARER = /^Bearer +([\x21-\x7e]{1,512})$/i;
 
 /** Read by the first who asks: the middleware and each route do. */

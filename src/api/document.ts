@@ -4,6 +4,7 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { CATALOGUE } from "../errors/catalogue.ts";
+import { DEFAULT_KEYRING } from "./auth.ts";
 
 type Document = ReturnType<OpenAPIHono["getOpenAPI31Document"]>;
 
@@ -40,6 +41,16 @@ const PROBLEMS = {
 } as const;
 type ProblemStatus = keyof typeof PROBLEMS;
 
+const KEYRING_HEADER = {
+  name: "Rekey-Keyring",
+  in: "header",
+  required: false,
+  description:
+    "With ROOT_TOKEN: name of the keyring that is meant. An access key names its own, whatever stands here.",
+  schema: { type: "string", default: DEFAULT_KEYRING },
+} as const;
+const KEYRING_HEADER_REF = { $ref: "#/components/parameters/RekeyKeyring" };
+
 /** The whole document of an application. A route that states an `operationId` of its own keeps it. */
 export function describeApp(app: OpenAPIHono<{ Bindings: Env }>): Document {
   const document = app.getOpenAPI31Document({
@@ -58,15 +69,25 @@ export function describeApp(app: OpenAPIHono<{ Bindings: Env }>): Document {
       const operation = item[method];
       if (!operation) continue;
       operation.operationId ??= nameOperation(method, path);
+      // What asks for no credential says itself all that it answers.
+      if (operation.security?.length === 0) continue;
       const hasBody = operation.requestBody !== undefined;
       const statuses = findStatuses(method, hasBody, hasBody || (operation.parameters ?? []).length > 0);
       operation.responses = {
         ...Object.fromEntries(statuses.map((status) => [status, referTo(status)])),
         ...operation.responses,
       };
+      // Those that are about keyrings as such name one in their path, if any.
+      if (!operation.tags?.includes("keyrings")) {
+        operation.parameters = [...(operation.parameters ?? []), KEYRING_HEADER_REF];
+      }
     }
   }
-  document.components = { ...document.components, responses: makeResponses() };
+  document.components = {
+    ...document.components,
+    responses: makeResponses(),
+    parameters: { RekeyKeyring: KEYRING_HEADER },
+  };
   return document;
 }
 

@@ -35,7 +35,23 @@ export const planSchema = z
     irreversible: z.array(z.string()).openapi({ description: "What cannot be undone." }),
     deliverBy: timeOutSchema,
     oldEndsAt: optionalTimeOutSchema.openapi({
-      description: "When the old value ends, if all goes well at once.",
+      description: "When the old value ends, if all goes well at once and nothing holds it.",
     }),
+    hold: z
+      .object({
+        waitsFor: z.array(z.string()).openapi({
+          description: "All that has to be so before the old version goes; empty when its time is enough.",
+        }),
+        untilAtMost: optionalTimeOutSchema.openapi({
+          description:
+            "The latest that it goes, whatever is missing; null when it is held until a person ends it.",
+        }),
+        atCeiling: z.string().openapi({ description: "What happens when something is missing still." }),
+      })
+      .nullable()
+      .openapi({
+        description:
+          "What `revokeWhen`, `maxGrace` and `onCeiling` mean for the old version. Null where it is not Rekey that ends it, or there is none.",
+      }),
   })
   .openapi("RotationPlan");

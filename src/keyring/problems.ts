@@ -3,7 +3,9 @@
  * is stuck, and stops when it has enough. Reads only.
  */
 import type { EngineContext } from "../rotation/context.ts";
+import { latestGraceEnd } from "../rotation/graces.ts";
 import { FAILED_OFTEN, OVERDUE_MS } from "../rotation/health.ts";
+import { whatHolds } from "../rotation/holding.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
 import type { DestinationRow } from "../store/destinations.ts";
 import type { KeyRow } from "../store/keys.ts";
@@ -29,6 +31,7 @@ export const PROBLEM_KINDS = [
   "delivery-failing",
   "destination-failing",
   "subscription-failing",
+  "grace-held",
 ] as const;
 
 export interface ProblemView {
@@ -78,6 +81,7 @@ export function listProblems(context: EngineContext): ProblemView[] {
     (limit) => store.deliveries.failing(limit).map((row) => ofDelivery(context, row)),
     (limit) => store.destinations.unwell(limit).map(ofDestination),
     (limit) => store.subscriptions.unwell(limit).map(ofSubscription),
+    (limit) => store.versions.heldInGrace(limit).flatMap((version) => ofHeldGrace(context, version)),
     waiting(false),
   ];
   const found: ProblemView[] = [];
@@ -245,6 +249,30 @@ function ofSubscription(row: SubscriptionRow): ProblemView {
     remedy: `Mend ${row.name}, then POST /v1/subscriptions/${row.id}/test; it is sent all that it missed and that is still kept.`,
     nextTryAt: nextTryOf(row),
   };
+}
+
+/** Nothing is wrong with one that goes at its present deadline, as all that it waited for has come. */
+function ofHeldGrace(context: EngineContext, row: VersionRow): ProblemView[] {
+  const { id, keyId, number, graceEndsAt } = row;
+  const key = context.store.keys.get(keyId);
+  const missing = key ? whatHolds(context, key, row) : [];
+  if (!key || missing.length === 0) return [];
+  const ceiling = latestGraceEnd(key, row);
+  const isHeldOn = key.policy.onCeiling === "hold";
+  const end = isHeldOn
+    ? "It is held until a person ends it"
+    : `It is revoked on ${new Date(ceiling).toISOString()}, whoever uses it still`;
+  return [
+    {
+      what: "grace-held",
+      id,
+      key: keyId,
+      since: isoOf(row.heldAt),
+      cause: `Version ${number} lives beyond its grace, now until ${isoOf(graceEndsAt)}: ${missing.join("; ")}. ${end}.`,
+      remedy: `Have them move to the new version; POST /v1/deliveries/{id}/acknowledge says so of one that has. POST /v1/keys/${keyId}/versions/${number}/extend gives them more time, …/finish ends the old version now.`,
+      nextTryAt: nextTryOf(row),
+    },
+  ];
 }
 
 /** Why a receiver counts as not answering, in words. */

@@ -21,6 +21,20 @@ export function latestGraceEnd(
   return Math.min((retiredAt ?? promotedAt ?? issuedAt) + maxGraceMs(policy), expiresAt ?? Infinity);
 }
 
+/** The policy of a key changed: versions in their grace are looked at in time for what the new one waits for. */
+export function replanGraces(context: EngineContext, { id, provider, policy }: KeyRow): void {
+  const { store } = context;
+  if (context.providerOf(provider).overlap !== "ours") return;
+  const now = context.now();
+  for (const version of store.versions.alive(id)) {
+    const { graceEndsAt, dueAt, leaseUntil } = version;
+    // Whoever has it in hand looks by the present policy anyway; one that is never due is on hold with its keyring.
+    if (graceEndsAt === null || dueAt === null || leaseUntil !== null || !isInGrace(version, now)) continue;
+    const lookAt = graceDueAt(policy, graceEndsAt, now);
+    if (lookAt < dueAt) store.versions.update(version, { dueAt: lookAt });
+  }
+}
+
 /** Takes a version out of its grace for a rollback: like a new one it has no deadline until that is over. */
 export function holdForRollback({ store }: EngineContext, version: VersionRow): void {
   store.versions.update(version, {

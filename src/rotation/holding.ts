@@ -5,7 +5,8 @@
 import { destinationOf } from "../destinations/registry.ts";
 import { parseDuration } from "../duration.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
-import type { RevokeCondition } from "../store/keys.ts";
+import type { KeyRow, RevokeCondition } from "../store/keys.ts";
+import type { Store } from "../store/store.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { type EngineContext, record } from "./context.ts";
 import { latestGraceEnd } from "./graces.ts";
@@ -60,9 +61,7 @@ export function reviewGrace(context: EngineContext, version: VersionRow): Versio
   const policy = key?.policy ?? {};
   // Once passed it never moves.
   if (!key || now >= endsAt) return store.versions.update(version, { ...free, dueAt: now });
-  const isOurs = context.providerOf(key).overlap === "ours";
-  const wasTakenBack = version.number > (store.versions.current(key.id)?.number ?? Infinity);
-  const conditions = isOurs && !wasTakenBack ? conditionsOf(policy) : [];
+  const conditions = conditionsFor(context, key, version);
   const unmet = findUnmet(conditions, evidenceOf(context, version), now);
   if (unmet.length === 0) {
     // Somebody may come back to the old version yet: one more look, as late as it can be.
@@ -99,6 +98,18 @@ export function reviewGrace(context: EngineContext, version: VersionRow): Versio
   });
 }
 
+/** What still holds a version in its grace, in words; empty when it may end at its deadline. Reads only. */
+export function whatHolds(context: EngineContext, key: KeyRow, version: VersionRow): string[] {
+  return findUnmet(conditionsFor(context, key, version), evidenceOf(context, version), context.now());
+}
+
+/** What the policy waits for before this version may go: nothing where the service ends it, or a rollback took it back. */
+function conditionsFor(context: EngineContext, key: KeyRow, version: VersionRow): RevokeCondition[] {
+  const isOurs = context.providerOf(key).overlap === "ours";
+  const wasTakenBack = version.number > (context.store.versions.current(key.id)?.number ?? Infinity);
+  return isOurs && !wasTakenBack ? conditionsOf(key.policy) : [];
+}
+
 function evidenceOf({ store }: Pick<EngineContext, "store">, version: VersionRow): Evidence {
   const key = store.keys.get(version.keyId);
   const current = store.versions.current(version.keyId);
@@ -109,10 +120,7 @@ function evidenceOf({ store }: Pick<EngineContext, "store">, version: VersionRow
   const sent = all.filter(({ destinationId }) => places.has(destinationId));
   const nameOf = ({ destinationId }: DeliveryRow) =>
     store.destinations.get(destinationId)?.name ?? destinationId;
-  const canAnswer = ({ destinationId }: DeliveryRow) => {
-    const row = store.destinations.get(destinationId);
-    return row !== undefined && destinationOf(row.type).signs;
-  };
+  const canAnswer = ({ destinationId }: DeliveryRow) => canAcknowledge(store, destinationId);
   const isOpen = ({ state }: DeliveryRow) => state === "pending" || state === "failing";
   return {
     undelivered: sent.filter((one) => one.required && isOpen(one)).map(nameOf),
@@ -123,6 +131,12 @@ function evidenceOf({ store }: Pick<EngineContext, "store">, version: VersionRow
     oldSeenAt: version.lastSeenAt,
     retiredAt: version.retiredAt ?? version.promotedAt ?? version.issuedAt,
   };
+}
+
+/** Whether the consumers at a place can say that they use a version: its messages carry what they need for that. */
+export function canAcknowledge({ destinations }: Store, destinationId: string): boolean {
+  const row = destinations.get(destinationId);
+  return row !== undefined && destinationOf(row.type).signs;
 }
 
 function newestAtEachPlace(rows: readonly DeliveryRow[]): DeliveryRow[] {

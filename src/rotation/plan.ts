@@ -7,7 +7,8 @@ import type { KeyRow } from "../store/keys.ts";
 import { NEW_ROTATION } from "../store/rotations.ts";
 import { findHold } from "./connections.ts";
 import { type EngineContext, providerContext } from "./context.ts";
-import { deliverBy, graceEndsAt, graceMs } from "./policy.ts";
+import { type PlannedHold, planHold } from "./planned-hold.ts";
+import { deliverBy, firstDeadline, graceEndsAt, graceMs } from "./policy.ts";
 import { type Probe, probeDestination } from "./probe.ts";
 import { slowestPropagationMs } from "./sends.ts";
 import { findSlotProblem } from "./steps/preflight.ts";
@@ -47,8 +48,10 @@ export interface RotationPlan {
   steps: PlannedStep[];
   /** After this the old value would be put back everywhere, or the key be at risk. Milliseconds since the epoch. */
   deliverBy: number;
-  /** When the old value would end, if all went well at once. Milliseconds since the epoch. */
+  /** When the old value would end, if all went well at once and nothing held it. Milliseconds since the epoch. */
   oldEndsAt: number | null;
+  /** What might hold it beyond that; null where that is not for Rekey to say, or there is none. */
+  hold: PlannedHold | null;
 }
 
 /** Looks at what a rotation of a key would meet and do now. */
@@ -77,7 +80,9 @@ export async function planRotation(
       .filter(({ link, problem }) => link.required && problem !== null)
       .map(({ name, problem, until }) => ({ what: name, problem: problem ?? "", until })),
   ];
-  const endsAt = graceEndsAt(key.policy, grace, slowestPropagationMs(context, key.id), now);
+  const wanted = graceEndsAt(key.policy, grace, slowestPropagationMs(context, key.id), now);
+  const endsAt = provider.overlap === "ours" ? firstDeadline(key.policy, wanted, now) : wanted;
+  const hold = planHold(context, key, old);
   return {
     overlap: provider.overlap,
     fromVersion: old?.number ?? null,
@@ -90,9 +95,10 @@ export async function planRotation(
       problem,
     })),
     blockers,
-    steps: stepsOf(provider, links, graceMs(key.policy, grace)),
+    steps: stepsOf(provider, links, graceMs(key.policy, grace), hold),
     deliverBy: deliverBy(key.policy, now),
     oldEndsAt: old === undefined ? null : provider.overlap === "none" ? now : endsAt,
+    hold,
   };
 }
 
@@ -144,7 +150,12 @@ function untilOf(now: number, waitMs: number | undefined): number | null {
   return waitMs === undefined ? null : now + waitMs;
 }
 
-function stepsOf(provider: Provider, links: readonly KeyDestinationRow[], grace: number): PlannedStep[] {
+function stepsOf(
+  provider: Provider,
+  links: readonly KeyDestinationRow[],
+  grace: number,
+  hold: PlannedHold | null,
+): PlannedStep[] {
   const { overlap, title } = provider;
   const required = links.filter(({ required: isRequired }) => isRequired).length;
   const canConfirm = provider.test !== undefined || provider.list !== undefined;
@@ -183,7 +194,7 @@ function stepsOf(provider: Provider, links: readonly KeyDestinationRow[], grace:
     step("promote", "the new version is current"),
     ...(overlap === "none"
       ? []
-      : [step("grace", `the old version stays valid for ${words(grace)} at least`)]),
+      : [step("grace", `the old version stays valid for ${words(grace)} at least${untilWhat(hold)}`)]),
     step("revoke", last, true),
     step(
       "confirm",
@@ -192,6 +203,11 @@ function stepsOf(provider: Provider, links: readonly KeyDestinationRow[], grace:
         : "nobody can say whether it is dead, so it stays unconfirmed",
     ),
   ];
+}
+
+/** What a grace waits for besides its time. */
+function untilWhat(hold: PlannedHold | null): string {
+  return hold && hold.waitsFor.length > 0 ? `, and until ${hold.waitsFor.join("; ")}: ${hold.atCeiling}` : "";
 }
 
 /** A length of time for people. */

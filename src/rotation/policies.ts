@@ -3,6 +3,7 @@ import type { KeyRow, Policy } from "../store/keys.ts";
 import type { PolicyRow } from "../store/policies.ts";
 import { reschedule } from "./changes.ts";
 import type { EngineContext } from "./context.ts";
+import { replanGraces } from "./graces.ts";
 
 /** Keys that take over a policy in one commit. */
 const KEYS_AT_ONCE = 500;
@@ -28,6 +29,6 @@ export function applyPolicy(context: EngineContext, row: PolicyRow): PolicyRow {
 }
 
 function takeOver(context: EngineContext, key: KeyRow, { policy }: PolicyRow): void {
-  context.store.keys.update(key, { policy });
+  replanGraces(context, context.store.keys.update(key, { policy }));
   if (key.state === "active" || key.state === "pending") reschedule(context, key.id);
 }

@@ -1,4 +1,5 @@
 /** What is believed only when somebody outside of the keyring says so, too: that a deadline has passed, that a version is dead. */
+import type { Provider } from "../providers/provider.ts";
 import type { VersionRow } from "../store/versions.ts";
 import type { EngineContext } from "./context.ts";
 
@@ -26,6 +27,16 @@ export async function isTimeProven({ witness, now }: EngineContext, deadlineAt: 
 export function isSurelyOver(context: EngineContext, endsAt: number): Promise<boolean> {
   const isRight = context.now() - endsAt <= CLOCK_SLACK_MS;
   return isTimeProven(context, isRight ? endsAt : endsAt + CLOCK_SLACK_MS);
+}
+
+/** Whether a service must know a value by now, so that its refusal says something of it. */
+export async function mustBeKnown(
+  context: EngineContext,
+  { propagationMs }: Pick<Provider, "propagationMs">,
+  { issuedAt }: Pick<VersionRow, "issuedAt">,
+): Promise<boolean> {
+  const knownAt = issuedAt + propagationMs;
+  return propagationMs === 0 || (context.now() >= knownAt && (await isSurelyOver(context, knownAt)));
 }
 
 /** Has the witness keep that versions are dead, and how far the history has come. False when it did not answer. */

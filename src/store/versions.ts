@@ -1,5 +1,5 @@
 /** Table `version`: the values of each key and where each stands. */
-import type { DueQueue } from "./due.ts";
+import { type DueQueue, LANES } from "./due.ts";
 import type { EdgeRecordTable } from "./edge-records.ts";
 import type { HeldSql } from "./held-sql.ts";
 import type { RowCache } from "./row-cache.ts";
@@ -149,6 +149,17 @@ export class VersionTable extends WorkTable<VersionRow> {
   /** The same, some of them. */
   stuck(limit: number): VersionRow[] {
     return this.select("INDEXED BY versionStuck WHERE stage = 'revoking' AND attempt >= 7 LIMIT ?", limit);
+  }
+
+  /** Versions whose grace is held beyond its time, some of them. Reads what the queue has of versions. */
+  heldInGrace(limit: number): VersionRow[] {
+    const rows = this.sql.all<Record<string, unknown>>(
+      `SELECT owner.* FROM due CROSS JOIN version AS owner ON owner.id = due.id
+       WHERE due.lane = ? AND due.kind = 'version' AND owner.stage = 'previous' AND owner.heldAt IS NOT NULL LIMIT ?`,
+      LANES.versions,
+      limit,
+    );
+    return rows.map((row) => this.decode(row));
   }
 
   byFingerprint(fingerprint: Uint8Array): VersionRow[] {

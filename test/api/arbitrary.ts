@@ -6,6 +6,8 @@ import { findMisfits, flatten, type Schema } from "./conform.ts";
 export interface Lore {
   schemas: Record<string, Schema>;
   names(): readonly string[];
+  /** The same for a field of this name alone, such as a token. */
+  valuesOf(field: string): readonly unknown[];
 }
 
 type Values = fc.Arbitrary<unknown>;
@@ -121,7 +123,7 @@ function known({ names }: Lore): fc.Arbitrary<string> {
 function makeObject(lore: Lore, whole: Schema): Values {
   const { properties = {}, required = [], additionalProperties } = whole as ObjectSchema;
   const fields = Object.fromEntries(
-    Object.entries(properties).map(([name, schema]) => [name, makeFitting(lore, schema)]),
+    Object.entries(properties).map(([name, schema]) => [name, makeField(lore, name, schema)]),
   );
   // Few at a time: fields that fit by themselves rule each other out.
   const optional = Object.keys(properties).filter((name) => !required.includes(name));
@@ -139,6 +141,16 @@ function makeObject(lore: Lore, whole: Schema): Values {
     noNullPrototype: true,
   });
   return fc.tuple(more, record).map(([extra, own]) => ({ ...extra, ...own }));
+}
+
+/** A field, mostly with something that it can hold to an end, where there is any when the value is made. */
+function makeField(lore: Lore, name: string, schema: Schema): Values {
+  const fitting = makeFitting(lore, schema);
+  const meant = fc.tuple(fitting, fc.nat()).map(([other, n]) => {
+    const values = lore.valuesOf(name);
+    return values.length === 0 ? other : values[n % values.length];
+  });
+  return fc.oneof(fitting, meant);
 }
 
 interface ObjectSchema {

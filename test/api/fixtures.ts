@@ -186,10 +186,10 @@ export async function makeStuckRotation(
   return { live };
 }
 
-/** Has the first version of `billing` wait for its next try to be revoked, in an hour. */
-export async function makeStuckRevocation(ring: TestKeyring): Promise<void> {
+/** Has the first version of a key that was rotated wait for its next try to be revoked, in an hour. */
+export async function makeStuckRevocation(ring: TestKeyring, name = "billing"): Promise<void> {
   await changeStore(ring, (store) => {
-    const key = store.keys.byName("billing");
+    const key = store.keys.byName(name);
     const version = key && store.versions.byNumber(key.id, 1);
     if (!version) throw new Error("no version");
     store.versions.update(version, { stage: "revoking", attempt: 7, dueAt: Date.now() + HOUR_MS });

@@ -1,8 +1,18 @@
 /** A key whose value is lost takes one by hand. */
 import { describe, expect, it } from "vitest";
+import { SCOPES } from "../../src/keyring/scopes.ts";
 import { quiet } from "../support/inside.ts";
 import { makeScene } from "../support/scene.ts";
-import { expectInvalid, expectProblem, furnish, makeAccessKey, makeLostKey, snapshot } from "./fixtures.ts";
+import {
+  callAs,
+  expectInvalid,
+  expectProblem,
+  furnish,
+  makeAccessKey,
+  makeLostKey,
+  settle,
+  snapshot,
+} from "./fixtures.ts";
 
 const VALUE = "a-value-made-by-hand";
 const body = { fields: { secret: VALUE } };
@@ -69,6 +79,28 @@ describe("PUT /v1/keys/{key}/value", () => {
     const { call } = await makeAccessKey(ring, ["keys:write"]);
     await makeLostKey(ring, "door", { provider: "access", scopes: ["keys:reveal"] });
     expectProblem(await call("PUT", "/v1/keys/door/value", { body }), 403, "scope-exceeded");
+  });
+
+  it("is refused during the caller's cooldown, to its new value and to its old one, and nothing changes", async () => {
+    const ring = await furnish();
+    await makeLostKey(ring, "lost");
+    const { name, call: withOld } = await makeAccessKey(ring, SCOPES);
+    const rotated = await withOld<{ secret: string }>("POST", `/v1/keys/${name}/rotate?wait=10s`, {
+      body: { reveal: "inline" },
+    });
+    const withNew = callAs(rotated.body.secret);
+    await settle(ring);
+    const before = await snapshot(ring);
+    for (const call of [withOld, withNew]) {
+      const refused = expectProblem(
+        await call("PUT", "/v1/keys/lost/value", { body }),
+        409,
+        "caller-cooldown",
+      );
+      expect(Date.parse(refused.retryAt ?? "")).toBeGreaterThan(Date.now());
+    }
+    expect(await snapshot(ring)).toEqual(before);
+    expect((await ring.call("PUT", "/v1/keys/lost/value?wait=10s", { body })).status).toBe(200);
   });
 
   it("is what a rotation by hand of such a key asks for", async () => {

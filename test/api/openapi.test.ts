@@ -1,11 +1,12 @@
 /** The contract: a whole OpenAPI 3.1 document, and what is answered fits it. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { OPENMETRICS } from "../../src/api/openmetrics.ts";
+import { createApp } from "../../src/app.ts";
 import { CATALOGUE } from "../../src/errors/catalogue.ts";
 import { SCOPES } from "../../src/keyring/scopes.ts";
-import { request } from "../support/api.ts";
+import { type Answer, ROOT, request } from "../support/api.ts";
 import { findMisfits, type Schema } from "./conform.ts";
-import { furnish, makeAccessKey } from "./fixtures.ts";
+import { expectProblem, furnish, makeAccessKey } from "./fixtures.ts";
 import { fill, ROUTES } from "./routes.ts";
 
 interface Operation {
@@ -26,6 +27,7 @@ interface Contract {
     schemas: Record<string, Schema>;
     securitySchemes: Record<string, Schema>;
     responses: Record<string, { description: string }>;
+    parameters: Record<string, Schema>;
   };
 }
 
@@ -60,8 +62,8 @@ describe("the document", () => {
     expect(references.length).toBeGreaterThan(20);
     for (const target of new Set(references)) {
       const [, , kind, name] = String(target).split("/");
-      const { schemas, responses } = contract.components;
-      expect(Object.keys(kind === "responses" ? responses : schemas)).toContain(name);
+      const known: Record<string, object> = contract.components;
+      expect(Object.keys(known[String(kind)] ?? {})).toContain(name);
     }
   });
 });
@@ -127,6 +129,50 @@ describe.each(ROUTES)("$method $path in the document", (route) => {
     expect(schema).not.toEqual({});
     expect(findMisfits(contract.components.schemas, schema, answer.body)).toEqual([]);
     expect(answer.headers.get("content-type")).toContain("application/json");
+  });
+});
+
+describe("the header Rekey-Keyring", () => {
+  const takes = (method: string, pattern: string) =>
+    JSON.stringify(operationOf(method, pattern).parameters ?? []).includes("parameters/RekeyKeyring");
+
+  it.each(ROUTES)("stands where it chooses the keyring, and nowhere else: $method $pattern", (route) => {
+    expect(takes(route.method, route.pattern)).toBe(!route.pattern.startsWith("/v1/keyrings"));
+  });
+
+  it("chooses the keyring of a root token, `default` when it is not there, and never that of an access key", async () => {
+    expect(contract.components.parameters.RekeyKeyring).toMatchObject({
+      name: "Rekey-Keyring",
+      in: "header",
+      required: false,
+      schema: { default: "default" },
+    });
+    const [mine, other] = [await furnish(), await furnish()];
+    const { call } = await makeAccessKey(mine, ["keys:read"]);
+    const headers = { "rekey-keyring": other.name };
+    const idOf = (answer: Answer<Record<string, unknown>>) => answer.body.id;
+    expect(idOf(await request(ROOT, "GET", "/v1/keys/billing", { headers }))).toBe(other.key);
+    expect(idOf(await call("GET", "/v1/keys/billing", { headers }))).toBe(mine.key);
+    expect((await request(ROOT, "GET", "/v1/keys/billing")).status).toBe(404);
+    const none = { headers: { "rekey-keyring": "nobody-made-this" } };
+    expectProblem(await request(ROOT, "GET", "/v1/keys", none), 404, "keyring-unknown");
+  });
+});
+
+describe("GET /healthz", () => {
+  it("is in the document without a credential, and answers what that says", async () => {
+    const { security, responses, parameters } = operationOf("GET", "/healthz");
+    expect({ security, parameters }).toEqual({ security: [], parameters: undefined });
+    expect(Object.keys(responses)).toEqual(["200", "503"]);
+    const answer = await request(null, "GET", "/healthz");
+    expect(answer.status).toBe(200);
+    const schemaOf = (status: string) => responses[status]?.content?.["application/json"]?.schema ?? {};
+    expect(findMisfits(contract.components.schemas, schemaOf("200"), answer.body)).toEqual([]);
+    const bare = await createApp().request("/healthz", {}, {});
+    expect(bare.status).toBe(503);
+    const { missing } = (await bare.clone().json()) as { missing: string[] };
+    expect(missing.join(" ")).toContain("ROOT_TOKEN");
+    expect(findMisfits(contract.components.schemas, schemaOf("503"), await bare.json())).toEqual([]);
   });
 });
 

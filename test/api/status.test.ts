@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { StatusView } from "../../src/keyring/operations/status.ts";
 import type { ProblemView } from "../../src/keyring/problems.ts";
 import { factsOfKeyring } from "../../src/rotation/health.ts";
+import type { Policy } from "../../src/store/keys.ts";
 import { durableObjectSql } from "../../src/store/sql.ts";
 import { Store } from "../../src/store/store.ts";
 import { makeKeyring, request, type TestKeyring } from "../support/api.ts";
@@ -83,6 +84,8 @@ describe("a keyring that is well", () => {
     expect((await statusOf(ring)).hold).toMatchObject({ reason: "an audit", by: "root", until: null });
   });
 });
+
+const HELD_AT = Date.UTC(2026, 0, 31);
 
 /** Each way to be wrong, and what is then said of it. */
 const WRONG: [
@@ -235,6 +238,26 @@ const WRONG: [
     { health: "degraded", subscriptions: { failing: [{ name: "ops", host: "quiet.acme.dev" }] } },
   ],
   [
+    "a grace that is held beyond its time",
+    (ring) => holdGrace(ring, {}),
+    {
+      what: "grace-held",
+      since: new Date(HELD_AT).toISOString(),
+      cause: expect.stringMatching(
+        /^Version 1 lives beyond its grace, now until \S+Z: the new version was not seen yet. It is revoked on \S+Z, whoever uses it still.$/,
+      ),
+      remedy: expect.stringMatching(/versions\/1\/extend gives them more time/),
+      nextTryAt: expect.stringMatching(/Z$/),
+    },
+    { health: "healthy", versions: { inGrace: 1, held: 1, revoking: 0, stuck: 0 } },
+  ],
+  [
+    "a grace that is held until somebody ends it",
+    (ring) => holdGrace(ring, { onCeiling: "hold" }),
+    { what: "grace-held", cause: expect.stringMatching(/It is held until a person ends it.$/) },
+    { health: "healthy" },
+  ],
+  [
     "what an import left on hold",
     (ring) =>
       runInDurableObject(objectOf(ring), (_, { storage }) =>
@@ -244,6 +267,17 @@ const WRONG: [
     { health: "healthy" },
   ],
 ];
+
+/** Has the first version of `billing` wait until the second one was seen. */
+function holdGrace(ring: { key: string; code: string }, more: Policy) {
+  return changeStore(ring, (store) => {
+    const key = store.keys.get(ring.key);
+    const version = key && store.versions.byNumber(key.id, 1);
+    if (!key || !version) throw new Error("no version");
+    store.keys.update(key, { policy: { revokeWhen: ["newSeen"], ...more } });
+    store.versions.update(version, { heldAt: HELD_AT });
+  });
+}
 
 function patchKey(ring: { key: string; code: string }, patch: { failures?: number; dueAt?: number }) {
   return changeStore(ring, (store) => {

@@ -34,7 +34,7 @@ it("the monitor's key on the page opens the status and the metrics, which the pa
 
 it("names every kind of problem", () => {
   expect(
-    named(/^(?:keyring|cron|key|rotation|revocation|delivery|destination|subscription)-/).sort(),
+    named(/^(?:keyring|cron|key|rotation|revocation|delivery|destination|subscription|grace)-/).sort(),
   ).toEqual([...PROBLEM_KINDS].sort());
 });
 

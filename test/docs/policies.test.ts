@@ -17,6 +17,7 @@ it("every example is answered as it should be", async () => {
     "POST /v1/policies: 201",
     "POST /v1/keys: 201",
     "PATCH /v1/policies/quarterly?dryRun=true: 200",
+    "POST /v1/keys/checkout/rotate: 200",
     "POST /v1/settings/hold: 200",
     "POST /v1/settings/release: 200",
     "PATCH /v1/settings: 200",

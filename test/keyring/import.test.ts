@@ -12,9 +12,10 @@ import { type Header, Seals } from "../../src/keyring/transfer/format.ts";
 import { KeyringImport } from "../../src/keyring/transfer/import.ts";
 import { listTables } from "../../src/keyring/transfer/tables.ts";
 import { registryOf } from "../../src/registry/stub.ts";
+import type { Policy } from "../../src/store/keys.ts";
 import { migrateTo, SCHEMA_VERSION } from "../../src/store/migrations.ts";
 import { Store } from "../../src/store/store.ts";
-import { expectProblem, readTables } from "../api/fixtures.ts";
+import { changeStore, expectProblem, readTables } from "../api/fixtures.ts";
 import { ROOT, request } from "../support/api.ts";
 import { pass } from "../support/clock.ts";
 import { keyRow, onEmptyDatabase } from "../support/database.ts";
@@ -22,9 +23,11 @@ import { eventually } from "../support/eventually.ts";
 import { inside, quiet, runUntil, startAlarm, stubOf } from "../support/inside.ts";
 import { inRegistry } from "../support/registry.ts";
 import { cron, type Hook, makeScene, type Scene } from "../support/scene.ts";
+import { seqsOf, subscribe } from "../support/subscriber.ts";
 import { exportFile, importFile, PASSPHRASE, wipe } from "../support/transfer.ts";
 
 const HOUR = 3_600_000;
+const MINUTE = 60_000;
 const OPENER = { passphrase: PASSPHRASE };
 
 interface Imported {
@@ -163,6 +166,75 @@ describe("a keyring imported into another deployment", () => {
     await quiet(scene);
     expect(hook.deliveries.length).toBe(values + 1);
     expect(await scene.verdict(hook.secret ?? "")).toBe("valid");
+  });
+
+  it("tells no subscriber what was still to be told until it is released, and then all of it, in order", async () => {
+    const { scene } = await fill();
+    const ops = await subscribe(scene);
+    await quiet(scene);
+    ops.fail(503);
+    await scene.key({ name: "untold" });
+    await quiet(scene);
+    const told = ops.deliveries.length;
+    const file = await exportFile(scene.name, OPENER);
+    await moveAway(scene);
+    await take(scene, file);
+    ops.up();
+    scene.journal.length = 0;
+    pass("2h");
+    await cron();
+    await startAlarm(scene);
+    await idle(scene);
+    expect(scene.journal).toEqual([]);
+
+    await release(scene);
+    await runUntil(scene, Date.now() + HOUR);
+    const missed = ops.deliveries.slice(told).map(({ type }) => type);
+    expect(missed[0]).toBe("key.created");
+    const seqs = seqsOf(ops).slice(told);
+    expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
+  });
+
+  it("gives no key a shared policy that was still on its way until it is released", async () => {
+    const { scene } = await fill();
+    await scene.must("POST", "/v1/policies", { name: "shared", policy: { grace: "1h" } });
+    await scene.must("PATCH", "/v1/keys/aged", { policy: "shared" });
+    const policy: Policy = { grace: "2h" };
+    await changeStore(scene, (store) => {
+      const row = store.policies.find("shared");
+      if (row) store.policies.update(row, { policy, appliedTo: "", dueAt: Date.now() + HOUR });
+    });
+    const file = await exportFile(scene.name, OPENER);
+    await moveAway(scene);
+    await take(scene, file);
+    const graceOf = async () => (await scene.read("aged")).policy.grace;
+    pass("2h");
+    await cron();
+    await startAlarm(scene);
+    await idle(scene);
+    expect(await graceOf()).toBe("1h");
+    expect(await scene.must("GET", "/v1/policies/shared")).toMatchObject({ applied: true });
+    await release(scene);
+    await runUntil(scene, Date.now() + MINUTE);
+    expect(await graceOf()).toBe("2h");
+  });
+
+  it("ends no grace for a policy that is changed meanwhile, and holds it by that one once it is released", async () => {
+    const { scene, old } = await fill();
+    const file = await exportFile(scene.name, OPENER);
+    await moveAway(scene);
+    await take(scene, file);
+    const policy: Policy = { grace: "24h", revokeWhen: ["acknowledged"] };
+    await scene.must("PATCH", "/v1/keys/billing", { policy });
+    pass("23h");
+    await cron();
+    await startAlarm(scene);
+    await idle(scene);
+    const [held] = (await scene.read()).versions;
+    expect(held).toMatchObject({ stage: "previous", heldSince: null });
+    await release(scene);
+    await runUntil(scene, Date.now() + 2 * HOUR);
+    expect(await scene.verdict(old)).toBe("valid");
   });
 
   it("shows what was live as held, and goes on with it after the release", async () => {

@@ -1,5 +1,6 @@
 /** `revokeWhen`: an old version lives on until those who use it have moved, and no longer than `maxGrace`. */
 import { describe, expect, it } from "vitest";
+import type { StatusView } from "../../src/keyring/operations/status.ts";
 import { type Evidence, findUnmet } from "../../src/rotation/holding.ts";
 import type { Policy } from "../../src/store/keys.ts";
 import { at, pass, setTime } from "../support/clock.ts";
@@ -130,6 +131,80 @@ describe("a grace that waits for acknowledgement", () => {
     await crash(scene);
     await until(scene, at(graceEndsAt) + MINUTE);
     expect(await scene.verdict(old)).toBe("valid");
+  });
+});
+
+describe("the status of a keyring with such a grace", () => {
+  const policy: Policy = { grace: "2h", maxGrace: "12h", revokeWhen: ["acknowledged"] };
+  const statusOf = (scene: Scene) => scene.must<StatusView>("GET", "/v1/status");
+
+  it("says who has not moved and what to do, from when it is held until nothing holds it any more", async () => {
+    const { scene, fresh } = await rotated(policy);
+    await cron();
+    expect((await statusOf(scene)).problems).toEqual([]);
+    await until(scene, Date.now() + 3 * HOUR);
+    const { id } = await scene.read();
+    const { heldSince } = await oldVersion(scene);
+    expect((await statusOf(scene)).problems).toMatchObject([
+      {
+        what: "grace-held",
+        key: id,
+        since: heldSince,
+        cause: expect.stringContaining("hook has not acknowledged the new version. It is revoked on"),
+        remedy: expect.stringContaining("acknowledge"),
+      },
+    ]);
+    await scene.must("POST", `/v1/deliveries/${await fresh()}/acknowledge`, {});
+    const { problems, versions } = await statusOf(scene);
+    expect(problems).toEqual([]);
+    expect(versions).toMatchObject({ inGrace: 1, held: 1 });
+  });
+});
+
+describe("a change of the policy during a grace", () => {
+  const policy: Policy = { grace: "2h", maxGrace: "12h" };
+  const waiting: Policy = { ...policy, revokeWhen: ["acknowledged"] };
+
+  it.each<[string, (scene: Scene) => Promise<unknown>]>([
+    ["of the key's own", (scene) => scene.must("PATCH", "/v1/keys/billing", { policy: waiting })],
+    [
+      "of one that it shares",
+      async (scene) => {
+        await scene.must("POST", "/v1/policies", { name: "shared", policy });
+        await scene.must("PATCH", "/v1/keys/billing", { policy: "shared" });
+        await scene.must("PATCH", "/v1/policies/shared", { policy: waiting });
+      },
+    ],
+  ])("counts for the version that is in it: %s", async (_, change) => {
+    const { scene, old } = await rotated(policy);
+    const { graceEndsAt } = await oldVersion(scene);
+    await until(scene, at(graceEndsAt) - MINUTE);
+    await change(scene);
+    await until(scene, at(graceEndsAt) + MINUTE);
+    expect(await scene.verdict(old)).toBe("valid");
+    await scene.must("PATCH", "/v1/keys/billing", { policy });
+    await until(scene, Date.now() + 2 * HOUR);
+    expect(await scene.verdict(old)).toBe("grace-ended");
+  });
+
+  it("holds on what would have ended at its ceiling, when that moves away", async () => {
+    const { scene, old } = await rotated({ ...waiting, maxGrace: "3h" });
+    const begun = Date.now();
+    await until(scene, begun + 3 * HOUR - MINUTE);
+    await scene.must("PATCH", "/v1/keys/billing", { policy: waiting });
+    await until(scene, begun + 4 * HOUR);
+    expect(await scene.verdict(old)).toBe("valid");
+  });
+
+  it("brings nothing back whose deadline has passed", async () => {
+    const { scene, old } = await rotated(policy);
+    const { graceEndsAt } = await oldVersion(scene);
+    setTime(at(graceEndsAt));
+    await scene.must("PATCH", "/v1/keys/billing", { policy: waiting });
+    expect(await scene.verdict(old)).toBe("grace-ended");
+    await until(scene, at(graceEndsAt) + 2 * MINUTE);
+    expect(await scene.verdict(old)).toBe("grace-ended");
+    expect(await scene.stages()).toEqual(["revoked", "current"]);
   });
 });
 

@@ -5,7 +5,7 @@
 import type { MintIntent } from "../../src/providers/provider.ts";
 import type { RotationRow } from "../../src/store/rotations.ts";
 import type { VersionRow } from "../../src/store/versions.ts";
-import { heldBy } from "./promises.ts";
+import { heldBy, isFinished } from "./promises.ts";
 import type { Credential, Service } from "./service.ts";
 import type { Simulator } from "./simulator.ts";
 import type { Answer, World } from "./world.ts";
@@ -64,7 +64,7 @@ export class Judge {
     const { store } = this.#simulator;
     const { abilities } = this.#service;
     const version = this.#versionOf(reference);
-    if (version?.endReason !== "rotated" || this.#isFinished(version)) return;
+    if (version?.endReason !== "rotated" || isFinished(this.#simulator, version)) return;
     const name = `promise 2: version ${version.number}`;
     if (abilities.overlap === "provider") {
       if (Number.isFinite(endsAt)) this.broken.push(`${name} was ended before the service's own time`);
@@ -85,12 +85,6 @@ export class Judge {
       if (link.required && heldBy(this.#simulator, this.#world, link) === secret)
         this.broken.push(`${name} was ended while ${link.target} holds it`);
     }
-  }
-
-  /** Whether a person ended its grace. */
-  #isFinished({ keyId, number }: VersionRow): boolean {
-    const { rows } = this.#simulator.store.events.page({ type: "key.grace.finished", keyId }, Infinity, 100);
-    return rows.some(({ data }) => (JSON.parse(data) as { version: number }).version === number);
   }
 
   #isAlone({ keyId }: RotationRow): boolean {

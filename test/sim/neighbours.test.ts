@@ -1,9 +1,9 @@
-/** Two keys of one account that are called the same there: the new value of one is never taken for what the other lost. */
+/** Two keys of one account: what is heard of one is never taken for news of the other, though they may be called the same there. */
 import { describe, expect, it } from "vitest";
 import { INTERRUPTIONS } from "./people.ts";
-import { DAY_MS, findBroken, HOUR_MS, keyIdOf, open, type Run } from "./scene.ts";
+import { DAY_MS, findBroken, HOUR_MS, keyIdOf, open, type Run, rotateKey } from "./scene.ts";
 import type { Abilities } from "./service.ts";
-import type { Fault } from "./simulator.ts";
+import type { Fault, Plan } from "./simulator.ts";
 
 const SHARED: Abilities = {
   overlap: "ours",
@@ -67,5 +67,24 @@ describe("while one key's mint is in doubt", () => {
     expect([0, 1].map((index) => stateOf(run, index))).toContain("needs-human");
     expect(run.simulator.broken).toEqual([]);
     expect(run.service.broken).toEqual([]);
+  });
+});
+
+describe("a service that is not ready for one of them", () => {
+  it("makes a new value for the other, for which it is", async () => {
+    let asked = 0;
+    const plan: Plan = (_, name) => {
+      if (name === "preflight") asked += 1;
+      return name === "preflight" && asked === 2 ? "rate-limited" : undefined;
+    };
+    const run = open({ overlap: "none", connects: true }, plan, 1, [], 2);
+    await run.simulator.runFor(HOUR_MS);
+    run.simulator.act((context) => {
+      for (const keyId of run.keyIds) rotateKey(context, keyId);
+    });
+    await run.simulator.runFor(3 * DAY_MS);
+    expect(run.simulator.calls.slice(0, 2)).toEqual(["preflight", "preflight"]);
+    expect(findBroken(run)).toEqual([]);
+    expect([0, 1].map((index) => stateOf(run, index))).toEqual(["succeeded", "succeeded"]);
   });
 });

@@ -1,5 +1,7 @@
 /** What people, and those who report leaks, do to a key at any moment. Each does nothing where the API would refuse it. */
 import { deleteKey, handInValue, patchKey, revokeKey } from "../../src/keyring/operations/keys.ts";
+import { Uses } from "../../src/keyring/uses.ts";
+import { acknowledgeDelivery } from "../../src/rotation/acknowledge.ts";
 import { compromiseVersion } from "../../src/rotation/compromise.ts";
 import { changeConnection } from "../../src/rotation/connections.ts";
 import type { EngineContext } from "../../src/rotation/context.ts";
@@ -7,6 +9,8 @@ import {
   abandonRotation,
   abandonVersion,
   cancelRotation,
+  extendGrace,
+  finishGrace,
   retryRotation,
 } from "../../src/rotation/interventions.ts";
 import type { OnCompromise, Policy } from "../../src/store/keys.ts";
@@ -15,6 +19,19 @@ import { ROOT, type Run, rotateKey } from "./scene.ts";
 
 /** One thing that somebody does to a key, in one transaction. */
 export type Deed = (context: EngineContext, keyId: string) => void;
+
+/** What happens to one key, or around it. What it calls outside may still be under way when it returns. */
+export type Act = (run: Run, keyId: string) => unknown;
+
+/** Acts of deeds. */
+export function actsOf(deeds: Record<string, Deed>): Record<string, Act> {
+  return Object.fromEntries(
+    Object.entries(deeds).map(([name, deed]): [string, Act] => [
+      name,
+      ({ simulator }, keyId) => simulator.act((context) => deed(context, keyId)),
+    ]),
+  );
+}
 
 /** The newest version at a stage. */
 function newest({ store }: EngineContext, keyId: string, stage: Stage): VersionRow | undefined {
@@ -90,6 +107,60 @@ export const INTERVENTIONS: Record<string, Deed> = {
     const version = newest(context, keyId, "revoking");
     if (version) abandonVersion(context, version, "root");
   },
+};
+
+/** Policies that hold an old version, each for something else. */
+export const HOLDING: Policy[] = [
+  { grace: "1h", maxGrace: "4h", revokeWhen: ["acknowledged"] },
+  { grace: "10m", maxGrace: "2h", revokeWhen: ["newSeen"], onCeiling: "hold" },
+  { grace: "0", maxGrace: "45m", revokeWhen: ["oldIdle:30m"] },
+  { grace: "1h", maxGrace: "1h", revokeWhen: ["delivered", "newSeen"] },
+  { grace: "40m", maxGrace: "90m", revokeWhen: ["delivered", "oldIdle:20m"] },
+];
+
+/** Somebody uses the newest version at a stage, which verification writes down. */
+function use(stage: Stage): Act {
+  return ({ simulator }, keyId) =>
+    simulator.act((context) => {
+      const uses = new Uses(context.store, () => undefined);
+      const version = newest(context, keyId, stage);
+      if (version) uses.see(version.id, context.now());
+      uses.write();
+    });
+}
+
+/** What consumers do, as far as a policy may wait for it. */
+export const USES: Record<string, Act> = {
+  // Of what has come to them: who says so of what never came tells the untruth.
+  "an acknowledgement": ({ simulator, world }, keyId) =>
+    simulator.act((context) => {
+      const current = newest(context, keyId, "current") ?? newest(context, keyId, "pending");
+      const sent = current ? context.store.deliveries.ofVersion(keyId, current.number) : [];
+      for (const delivery of sent) {
+        if (world.arrived.has(delivery.id)) acknowledgeDelivery(context, delivery, "root");
+      }
+    }),
+  "a use of the new value": use("current"),
+  "a use of the old value": use("previous"),
+};
+
+/** What people do about a grace and what it waits for. */
+export const HOLDS: Record<string, Deed> = {
+  "an extension of a grace": (context, keyId) => {
+    const key = context.store.keys.get(keyId);
+    const version = newest(context, keyId, "previous");
+    if (key && version) extendGrace(context, key, version, "90m", "root");
+  },
+  "an end of a held grace": (context, keyId) => {
+    const key = context.store.keys.get(keyId);
+    const version = newest(context, keyId, "previous");
+    if (key && version) finishGrace(context, key, version, "root");
+  },
+  "a policy that waits": change({ policy: { grace: "1h", maxGrace: "4h", revokeWhen: ["acknowledged"] } }),
+  "a policy that waits without end": change({
+    policy: { grace: "20m", maxGrace: "2h", revokeWhen: ["acknowledged"], onCeiling: "hold" },
+  }),
+  "a policy that waits for nothing": change({ policy: { grace: "1h", maxGrace: "90m" } }),
 };
 
 /** A person makes a value at the service and hands it in, where a key waits for that. */

@@ -29,6 +29,8 @@ describe.each<[Abilities["overlap"], string[]]>([
     expect(found.blockers).toEqual([]);
     expect(found.steps.filter((step) => step.irreversible).map(({ step }) => step)).toEqual(irreversible);
     expect(found.steps.some(({ step }) => step === "grace")).toBe(overlap !== "none");
+    // Where the service ends the old value, no policy holds it.
+    expect(found.hold === null).toBe(overlap !== "ours");
     expect(findBroken(run)).toEqual([]);
   });
 });

@@ -4,6 +4,7 @@
  */
 
 import { kvNameOf } from "../../src/destinations/kv.ts";
+import type { EventType } from "../../src/events/catalogue.ts";
 import { verifyChain } from "../../src/events/chain.ts";
 import { lookUp } from "../../src/issuer/verify.ts";
 import { openFields } from "../../src/rotation/values.ts";
@@ -63,7 +64,10 @@ export function retiredOnlyWhenReplaced(
       version.endReason === "rotated" && (version.stage === "revoking" || version.stage === "revoked"),
   );
   const links = simulator.store.destinations.linksOfKey(keyId).filter((link) => link.required);
-  const early = retired.filter((version) => (version.graceEndsAt ?? Infinity) > simulator.now);
+  // Who ends a grace does so by this keyring's clock.
+  const early = retired.filter(
+    (version) => (version.graceEndsAt ?? Infinity) > simulator.now && !isFinished(simulator, version),
+  );
   const unheld = (looksAtPlaces ? retired : []).filter((version) =>
     links.some((link) => heldBy(simulator, world, link) === rememberedValue(simulator, version)),
   );
@@ -73,6 +77,26 @@ export function retiredOnlyWhenReplaced(
       (version) => `promise 2: version ${version.number} was retired while a destination still holds it`,
     ),
   ];
+}
+
+/** Whether an event says something of a version. */
+export function isSaid(
+  { store }: Simulator,
+  { keyId, number }: VersionRow,
+  type: EventType,
+  more: Record<string, unknown> = {},
+): boolean {
+  const { rows } = store.events.page({ type, keyId }, Infinity, 100);
+  const wanted = Object.entries({ version: number, ...more });
+  return rows.some(({ data }) => {
+    const said = JSON.parse(data) as Record<string, unknown>;
+    return wanted.every(([name, value]) => said[name] === value);
+  });
+}
+
+/** Whether a person ended its grace. */
+export function isFinished(simulator: Simulator, version: VersionRow): boolean {
+  return isSaid(simulator, version, "key.grace.finished");
 }
 
 /** What a person or an emergency ends is aside from promises 1 to 3. */

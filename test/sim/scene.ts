@@ -3,9 +3,10 @@ import { createDestination } from "../../src/keyring/operations/destinations.ts"
 import { startRotation } from "../../src/rotation/changes.ts";
 import { credentialPlace, type EngineContext } from "../../src/rotation/context.ts";
 import { valueColumns } from "../../src/rotation/values.ts";
-import { NEW_KEY } from "../../src/store/keys.ts";
+import { NEW_KEY, type Policy } from "../../src/store/keys.ts";
 import { isDead, NEW_VERSION, type VersionRow } from "../../src/store/versions.ts";
 import { type IsValueOf, sendsArrived } from "./arrivals.ts";
+import { Graces } from "./graces.ts";
 import { Judge } from "./judge.ts";
 import {
   chainHolds,
@@ -63,6 +64,7 @@ export interface Run {
   /** Ids of the keys at the service, deleted ones included. */
   keyIds: string[];
   judge: Judge;
+  graces: Graces;
 }
 
 /** What the keys of a scene are called, and what it is there in the account. */
@@ -97,12 +99,14 @@ export function open(
     },
     inspect: (sim) => [
       ...keyIds.flatMap((keyId) => inspectKey(run, keyId)),
+      ...run.graces.inspect(keyIds),
       ...oneOfEach(sim),
       ...queueAgrees(sim),
       ...deadAreAnchored(sim),
     ],
   });
-  const run: Run = { simulator, world, service, keyIds, judge: new Judge(simulator, world, service) };
+  const judge = new Judge(simulator, world, service);
+  const run: Run = { simulator, world, service, keyIds, judge, graces: new Graces(simulator) };
   for (const one of [service, ...others]) one.attach(simulator);
   simulator.act((context) => {
     unwrap(createDestination(context, ROOT, { name: "kv", type: "kv", config: { propagation: "0" } }));
@@ -292,6 +296,19 @@ function isGivenUp({ stage, confirmed, serviceRevokedAt }: VersionRow): boolean 
   return (stage === "revoked" || stage === "discarded") && !confirmed && serviceRevokedAt === null;
 }
 
+/**
+ * Gives every key of a scene a policy. The API would refuse conditions that nobody can see at an outside service; the engine does not ask
+ * who looks.
+ */
+export function givePolicy({ simulator, keyIds }: Run, policy: Policy): void {
+  simulator.act(({ store }) => {
+    for (const keyId of keyIds) {
+      const key = store.keys.get(keyId);
+      if (key) store.keys.update(key, { policy });
+    }
+  });
+}
+
 /** Starts a rotation of the first key by hand. */
 export function rotate(context: EngineContext): void {
   rotateKey(context, KEY);
@@ -336,6 +353,10 @@ function findBrokenOf(run: Run, keyId: string): string[] {
         (version.stage === "revoking" && !cannotRevoke) || (version.stage === "pending" && !rotation?.live),
     )
     .map((version) => `version ${version.number} is still ${version.stage}`);
+  const overstays = simulator.store.versions
+    .ofKey(keyId)
+    .filter(({ stage, graceEndsAt }) => stage === "previous" && (graceEndsAt ?? 0) < simulator.now - HOUR_MS)
+    .map((version) => `version ${version.number} is in a grace that is long over`);
   // However it went, emergencies and revocations included: while there is a current value, it, or one in grace, is everywhere.
   const isServed = !rotation?.live && simulator.store.versions.current(keyId) !== undefined;
   const unserved = isServed ? findUnserved(run, keyId) : [];
@@ -344,6 +365,7 @@ function findBrokenOf(run: Run, keyId: string): string[] {
   return [
     ...waits,
     ...stuck,
+    ...overstays,
     ...unserved,
     ...sendsArrived(simulator, world, keyId, isValueOf, ({ number }) => number > 1),
   ];

@@ -6,6 +6,7 @@ import { frozenUntil } from "../../rotation/calendar.ts";
 import { advanceRotation, reschedule, startByHand, startRotation } from "../../rotation/changes.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
 import { closeIfUseless, finishDeletion, killVersion } from "../../rotation/effects.ts";
+import { replanGraces } from "../../rotation/graces.ts";
 import { isPaused, isPlanned } from "../../rotation/policy.ts";
 import { supersede } from "../../rotation/sends.ts";
 import { findSlotProblem } from "../../rotation/steps/preflight.ts";
@@ -100,11 +101,12 @@ export function patchKey(
     const replaced = replaceLinks(context, key, links.value, rotate);
     if (!replaced.ok) return replaced;
   }
-  store.keys.update(store.keys.get(key.id) ?? key, {
+  const changed = store.keys.update(store.keys.get(key.id) ?? key, {
     ...(input.policy !== undefined && chosen.value),
     ...(input.labels && { labels: input.labels }),
     ...(input.paused !== undefined && { paused: input.paused }),
   });
+  if (input.policy !== undefined) replanGraces(context, changed);
   if (input.verification) storeVerification(context, store.keys.get(key.id) ?? key, input.verification);
   const { verification = {}, ...others } = input;
   record(context, {

@@ -3,6 +3,7 @@ import { CATALOGUE, type Failure } from "../../errors/catalogue.ts";
 import { err, ok, type Result } from "../../result.ts";
 import type { EngineContext } from "../../rotation/context.ts";
 import { planRotation, type RotationPlan } from "../../rotation/plan.ts";
+import type { PlannedHold } from "../../rotation/planned-hold.ts";
 import type { KeyRow } from "../../store/keys.ts";
 import { type Caller, requireScope } from "../caller.ts";
 import { allowedGrace, findActable } from "../power.ts";
@@ -15,7 +16,11 @@ export interface BlockerView {
   until: string | null;
 }
 
-export interface PlanView extends Omit<RotationPlan, "blockers" | "deliverBy" | "oldEndsAt"> {
+export interface HoldView extends Omit<PlannedHold, "untilAtMost"> {
+  untilAtMost: string | null;
+}
+
+export interface PlanView extends Omit<RotationPlan, "blockers" | "deliverBy" | "oldEndsAt" | "hold"> {
   key: string;
   /** Id of the live rotation that it would join instead of starting one. */
   joins: string | null;
@@ -26,6 +31,7 @@ export interface PlanView extends Omit<RotationPlan, "blockers" | "deliverBy" | 
   irreversible: string[];
   deliverBy: string;
   oldEndsAt: string | null;
+  hold: HoldView | null;
 }
 
 /** Checks who may ask. What would refuse the rotation itself is part of the plan, not an error. */
@@ -62,6 +68,7 @@ export async function dryRun(
     irreversible: plan.steps.filter(({ irreversible }) => irreversible).map(({ does }) => does),
     deliverBy: new Date(plan.deliverBy).toISOString(),
     oldEndsAt: isoOf(plan.oldEndsAt),
+    hold: plan.hold && { ...plan.hold, untilAtMost: isoOf(plan.hold.untilAtMost) },
   });
 }
 

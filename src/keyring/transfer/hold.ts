@@ -4,6 +4,7 @@
  */
 import { reschedule } from "../../rotation/changes.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
+import { replanGraces } from "../../rotation/graces.ts";
 import type { Sql } from "../../store/sql.ts";
 import { isDead } from "../../store/versions.ts";
 
@@ -79,6 +80,9 @@ function letGo(context: EngineContext, kind: HeldKind, id: string, dueAt: number
       const row = store.versions.get(id);
       if (!row || row.dueAt !== null || isDead(row)) return false;
       store.versions.update(row, { dueAt });
+      const key = store.keys.get(row.keyId);
+      // Its policy may be another one than when it was put on hold.
+      if (key) replanGraces(context, key);
       return true;
     }
     case "rotation": {

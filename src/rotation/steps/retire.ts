@@ -4,10 +4,11 @@
  */
 import type { Provider, ProviderContext } from "../../providers/provider.ts";
 import type { VersionRow } from "../../store/versions.ts";
+import { TIME_ASKED_AGAIN_MS } from "../backoff.ts";
 import { credentialOf, type EngineContext, providerContext } from "../context.ts";
 import { mayRevoke } from "../policy.ts";
 import { mustRevoke, type RetirementOutcome } from "../retirement.ts";
-import { isAnchored, isTimeProven } from "../witness.ts";
+import { isAnchored, isTimeProven, mustBeKnown } from "../witness.ts";
 
 /** Does what the version's place asks for. Undefined when there is nothing to do yet. */
 export async function retireVersion(
@@ -50,10 +51,10 @@ async function confirmDead(
   if (provider.test && (provider.verifiedHere || credential.fields)) {
     const result = await provider.test(asks, credential);
     if (result.kind === "rejected") {
+      if (await mustBeKnown(context, provider, version)) return { kind: "seen-dead", confirmed: true };
       // A value this young may be refused because the service does not know it yet.
-      const knownAt = version.issuedAt + provider.propagationMs;
-      const wait = knownAt - context.now();
-      return wait > 0 ? { kind: "unclear", retryAfterMs: wait } : { kind: "seen-dead", confirmed: true };
+      const wait = version.issuedAt + provider.propagationMs - context.now();
+      return { kind: "unclear", retryAfterMs: wait > 0 ? wait : TIME_ASKED_AGAIN_MS };
     }
     return result.kind === "valid"
       ? { kind: "still-alive" }

@@ -1,6 +1,7 @@
 /** Step 3: the new value against the service. Only an explicit refusal counts as rejected, and not before the service must know the value. */
 import { credentialOf, providerContext } from "../context.ts";
 import { keyOf, versionOf } from "../effects.ts";
+import { mustBeKnown } from "../witness.ts";
 import type { Step } from "./step.ts";
 
 export const test: Step = async (context, rotation) => {
@@ -16,8 +17,7 @@ export const test: Step = async (context, rotation) => {
   );
   const { report } = result;
   if (result.kind === "valid") return { outcome: { kind: "test-valid" }, report };
-  const isEarly = context.now() < version.issuedAt + provider.propagationMs;
-  if (result.kind === "rejected" && !isEarly) {
+  if (result.kind === "rejected" && (await mustBeKnown(context, provider, version))) {
     return {
       outcome: { kind: "test-rejected", problem: `the new value was rejected: ${result.problem}` },
       report,
