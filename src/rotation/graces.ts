@@ -22,9 +22,10 @@ export function latestGraceEnd(
 }
 
 /** The policy of a key changed: versions in their grace are looked at in time for what the new one waits for. */
-export function replanGraces(context: EngineContext, { id, provider, policy }: KeyRow): void {
+export function replanGraces(context: EngineContext, key: KeyRow): void {
   const { store } = context;
-  if (context.providerOf(provider).overlap !== "ours") return;
+  const { id, policy } = key;
+  if (context.providerOf(key).overlap !== "ours") return;
   const now = context.now();
   for (const version of store.versions.alive(id)) {
     const { graceEndsAt, dueAt, leaseUntil } = version;
