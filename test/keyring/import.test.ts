@@ -227,6 +227,7 @@ describe("a keyring imported into another deployment", () => {
     const policy: Policy = { grace: "24h", revokeWhen: ["acknowledged"] };
     await scene.must("PATCH", "/v1/keys/billing", { policy });
     pass("23h");
+    pass("55m");
     await cron();
     await startAlarm(scene);
     await idle(scene);
