@@ -8,12 +8,15 @@ export function keyringOf(env: Env, code: string): Remote<Keyring> {
 }
 
 const MAX_REMEMBERED = 10_000;
-const ids = new Map<string, DurableObjectId>();
+/** Ids by code, of each namespace. */
+const known = new WeakMap<Env["KEYRING"], Map<string, DurableObjectId>>();
 
 /** The object's id, which is a hash of its name. */
 function idOf({ KEYRING }: Env, code: string): DurableObjectId {
-  const known = ids.get(code);
-  if (known) return known;
+  const ids = known.get(KEYRING) ?? new Map<string, DurableObjectId>();
+  known.set(KEYRING, ids);
+  const remembered = ids.get(code);
+  if (remembered) return remembered;
   if (ids.size >= MAX_REMEMBERED) ids.clear();
   const id = KEYRING.idFromName(code);
   ids.set(code, id);

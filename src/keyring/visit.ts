@@ -2,6 +2,7 @@
 import { lookAtHealth, noteCron } from "../rotation/chores.ts";
 import type { EngineContext } from "../rotation/context.ts";
 import type { Engine } from "../rotation/engine.ts";
+import { OVERDUE_MS } from "../rotation/health.ts";
 import type { Outage } from "../rotation/policy.ts";
 import { planPruning } from "../rotation/pruning.ts";
 import type { Reports } from "./reports.ts";
@@ -42,10 +43,23 @@ export function visit(
   }
   store.transaction(() => {
     if (store.settings.isCronMissing()) noteCron(context, context.now());
-    lookAtHealth(context);
+    if (mayBeUnwell(context, nextStartAt)) lookAtHealth(context);
     planPruning(context);
   });
   engine.pump();
   const more = goesOn && nextStartAt !== null && nextStartAt <= context.now();
   return { nextStartAt, started, more, masterKeyId: store.settings.wrappedDataKey()?.masterKeyId ?? null };
+}
+
+const DAY_MS = 24 * 3_600_000;
+/** When each keyring that is awake was last looked at as a whole. */
+const lookedAt = new WeakMap<EngineContext, number>();
+
+/** What goes wrong is an event, which has the keyring looked at by itself; a visit sees what none announces, and once a day it looks anyway. */
+function mayBeUnwell(context: EngineContext, nextStartAt: number | null): boolean {
+  const now = context.now();
+  const isDaily = now - (lookedAt.get(context) ?? 0) >= DAY_MS;
+  if (isDaily) lookedAt.set(context, now);
+  const isOverdue = nextStartAt !== null && nextStartAt <= now - OVERDUE_MS;
+  return isDaily || isOverdue || context.store.settings.health() !== "healthy";
 }
