@@ -14,6 +14,7 @@ import { inRegistry } from "../support/registry.ts";
 import { type Lore, makeBroken, makeFitting } from "./arbitrary.ts";
 import { findMisfits, type Schema } from "./conform.ts";
 import { expectProblem, type Furnished, furnish, readTables, settle, snapshot } from "./fixtures.ts";
+import { connect } from "./routes.ts";
 
 const RUNS = 30;
 /** They are quick, as nothing has to come to rest after them. */
@@ -74,6 +75,7 @@ async function stock(): Promise<Furnished> {
   const subscription = { name: "ops", url: QUIET_URL, types: ["chain.broken"] };
   await ring.call("POST", "/v1/subscriptions", { body: subscription });
   await ring.call("POST", "/v1/policies", { body: { name: "shared", policy: { maxAge: "30d" } } });
+  await connect(ring);
   await settle(ring);
   const tables = Object.entries(await readTables(ring)).filter(([table]) => !UNNAMED.includes(table));
   const lists = tables.map(([table, rows]) => [
