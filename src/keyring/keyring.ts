@@ -438,9 +438,10 @@ export class Keyring extends DurableObject<Env> {
       const changed = await changeConnection(context, caller.id, idOrName, change);
       if (!changed.ok) return changed;
     }
-    return this.#host.write(call, "settings:write", (open, by) =>
-      connections.renameConnection(open.context, by, idOrName, input.name),
-    );
+    return this.#host.write(call, "settings:write", (open, by) => {
+      if (change) connections.resumeThrough(open.context, idOrName);
+      return connections.renameConnection(open.context, by, idOrName, input.name);
+    });
   }
 
   deleteConnection(call: Call, idOrName: string): Answer<void> {

@@ -154,7 +154,13 @@ export async function changeConnection(
   });
 }
 
-/** Deletes a connection that no key uses. */
+/** Ids of what goes through a connection: keys, and destinations. */
+export function usersOf({ store }: EngineContext, { id: connectionId }: ConnectionRow): string[] {
+  const users = [...store.keys.onConnection(connectionId), ...store.destinations.ofConnection(connectionId)];
+  return users.map(({ id }) => id);
+}
+
+/** Deletes a connection that nothing goes through. */
 export function deleteConnection(
   context: EngineContext,
   actor: string,
@@ -163,7 +169,7 @@ export function deleteConnection(
   const { store } = context;
   const row = store.connections.find(idOrName);
   if (!row) return err(connectionNotFound());
-  const usedBy = store.keys.onConnection(row.id).map(({ id }) => id);
+  const usedBy = usersOf(context, row);
   if (usedBy.length > 0) return err({ code: "in-use", usedBy });
   store.connections.remove(row);
   record(context, { type: "connection.deleted", actor, data: { connectionId: row.id, name: row.name } });

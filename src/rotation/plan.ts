@@ -1,6 +1,7 @@
 /**
  * What a rotation would do, looked at and not done: preflight is really run, everything else is said in words. Writes nothing.
  */
+import { destinationOf } from "../destinations/registry.ts";
 import type { Overlap, PreflightResult, Provider, ProviderContext } from "../providers/provider.ts";
 import type { KeyDestinationRow } from "../store/destinations.ts";
 import type { KeyRow } from "../store/keys.ts";
@@ -77,6 +78,10 @@ export async function planRotation(
       .filter(({ link, problem }) => link.required && problem !== null)
       .map(({ name, problem, until }) => ({ what: name, problem: problem ?? "", until })),
   ];
+  const effects = links.flatMap(({ destinationId }) => {
+    const row = store.destinations.get(destinationId);
+    return (row && destinationOf(row.type).effectOf?.(row.config)) ?? [];
+  });
   const endsAt = graceEndsAt(key.policy, grace, slowestPropagationMs(context, key.id), now);
   return {
     overlap: provider.overlap,
@@ -90,7 +95,7 @@ export async function planRotation(
       problem,
     })),
     blockers,
-    steps: stepsOf(provider, links, graceMs(key.policy, grace)),
+    steps: stepsOf(provider, links, effects, graceMs(key.policy, grace)),
     deliverBy: deliverBy(key.policy, now),
     oldEndsAt: old === undefined ? null : provider.overlap === "none" ? now : endsAt,
   };
@@ -144,7 +149,12 @@ function untilOf(now: number, waitMs: number | undefined): number | null {
   return waitMs === undefined ? null : now + waitMs;
 }
 
-function stepsOf(provider: Provider, links: readonly KeyDestinationRow[], grace: number): PlannedStep[] {
+function stepsOf(
+  provider: Provider,
+  links: readonly KeyDestinationRow[],
+  effects: readonly string[],
+  grace: number,
+): PlannedStep[] {
   const { overlap, title } = provider;
   const required = links.filter(({ required: isRequired }) => isRequired).length;
   const canConfirm = provider.test !== undefined || provider.list !== undefined;
@@ -168,6 +178,7 @@ function stepsOf(provider: Provider, links: readonly KeyDestinationRow[], grace:
   }[overlap];
   const back =
     overlap === "ours" ? "; if one does not confirm in time, the old value goes back everywhere" : "";
+  const besides = effects.length > 0 ? `; each delivery ${[...new Set(effects)].join(" or ")}` : "";
   const last =
     overlap === "ours"
       ? `the old value is revoked at ${title}`
@@ -179,7 +190,10 @@ function stepsOf(provider: Provider, links: readonly KeyDestinationRow[], grace:
       "test",
       `the new value is tried at ${title}${provider.test ? "" : ": it cannot be, and is believed"}`,
     ),
-    step("deliver", `${links.length} destinations get it, ${required} of which have to confirm${back}`),
+    step(
+      "deliver",
+      `${links.length} destinations get it, ${required} of which have to confirm${back}${besides}`,
+    ),
     step("promote", "the new version is current"),
     ...(overlap === "none"
       ? []
