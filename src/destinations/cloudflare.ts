@@ -15,8 +15,10 @@ const accountSchema = z.looseObject({
   baseUrl: z.string().default("https://api.cloudflare.com/client/v4"),
 });
 
-function placeOf(config: Record<string, unknown>): string {
-  const { accountId, baseUrl } = accountSchema.parse(config);
+function placeOf(config: Record<string, unknown>): string | undefined {
+  const { success, data } = accountSchema.safeParse(config);
+  if (!success) return undefined;
+  const { accountId, baseUrl } = data;
   return `${baseUrl.replace(/\/+$/, "")}/accounts/${encodeURIComponent(accountId)}`;
 }
 
@@ -60,21 +62,23 @@ export async function callAccount<Schema extends z.ZodType>(
   schema: Schema,
 ): Promise<ApiAnswer<z.output<Schema>>> {
   const { connection } = context;
-  if (!connection) {
+  const place = connection && placeOf(connection.config);
+  if (!connection || place === undefined) {
     return { kind: "not-sent", isForGood: false, problem: "its connection has no credential that is kept" };
   }
   const authorization = `Bearer ${connection.credential.secret ?? ""}`;
   const envelope = z.object({ success: z.literal(true), result: z.unknown() });
   return callApi(
     context,
-    { ...request, url: `${placeOf(connection.config)}${path}`, headers: { ...headers, authorization } },
+    { ...request, url: `${place}${path}`, headers: { ...headers, authorization } },
     { schema: envelope.transform(({ result }) => result).pipe(schema), errorCode: readCode },
   );
 }
 
 /** A call that did not succeed, as a delivery or a probe has it. */
 export function failedBy({ now, connection }: DestinationContext, failed: Failed): SendResult {
-  const host = connection ? new URL(placeOf(connection.config)).host : "";
+  const place = connection && placeOf(connection.config);
+  const host = place === undefined ? "" : new URL(place).host;
   const report: CallReport = failed.report ?? { method: "GET", host, code: "not-sent", at: now };
   const isUnsent = failed.kind === "not-sent";
   return { kind: "failed", ...laterOf(failed), report, ...(isUnsent && { isUnsent }) };

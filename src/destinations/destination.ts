@@ -76,8 +76,8 @@ export interface Route {
   readonly provider: string;
   /** Shared with everything else on the connection. */
   readonly rateLimit: Allowance;
-  /** Where values go, by the settings of a connection: whoever changes that sees them. */
-  placeOf(config: Record<string, unknown>): string;
+  /** Where values go, by the settings of a connection: whoever changes that sees them. Undefined for one that leads to no such place. */
+  placeOf(config: Record<string, unknown>): string | undefined;
 }
 
 /** What people want to know before they use a type; its page in docs/destinations is made of it. */

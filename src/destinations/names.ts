@@ -6,7 +6,7 @@ import { z } from "zod";
 import type { Fields } from "../providers/provider.ts";
 import { err, ok, type Result } from "../result.ts";
 
-export const DEFAULT_NAMES = "{key}_{field}";
+const DEFAULT_NAMES = "{key}_{field}";
 
 export const namesSchema = z
   .string()

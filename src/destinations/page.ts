@@ -83,6 +83,6 @@ function throughOf({ provider, rateLimit }: NonNullable<Destination["through"]>)
   return [
     `- It goes through a connection of the provider \`${provider}\` (docs/connections.md) and shares ${rateLimit.calls.toLocaleString("en")} calls in ${minutes} minutes with everything else on it. What would be too much is sent later.`,
     "- The connection cannot be deleted or pointed at another account while a destination goes through it; another credential for the same account is used from the next call on.",
-    "- Two keys that would write to the same name are refused with 409 `target-taken`, whichever destination they go through.",
+    "- Two keys that would write to the same name are refused with 409 `target-taken`, whichever destination of the keyring they go through.",
   ];
 }

@@ -435,7 +435,10 @@ export class Keyring extends DurableObject<Env> {
     if (!checked.ok) return checked;
     const { context, caller, change } = checked.value;
     if (change) {
-      const changed = await changeConnection(context, caller.id, idOrName, change);
+      const changed = await changeConnection(context, caller.id, idOrName, change, () => {
+        const again = connections.checkConnectionChange(context, caller, idOrName, input);
+        return again.ok ? undefined : again.error;
+      });
       if (!changed.ok) return changed;
     }
     return this.#host.write(call, "settings:write", (open, by) => {

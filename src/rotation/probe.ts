@@ -40,7 +40,7 @@ export function destinationContext(context: EngineContext, row: DestinationRow):
 }
 
 /** Id of the connection that a destination goes through, of a type that has one: it was put there when the config was checked. */
-export function connectionIdOf({ config }: Pick<DestinationRow, "config">): string {
+function connectionIdOf({ config }: Pick<DestinationRow, "config">): string {
   return String(config.connection);
 }
 

@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 import { SCOPES } from "../../src/keyring/scopes.ts";
 import { makeKeyring, type TestKeyring } from "../support/api.ts";
 import { pass } from "../support/clock.ts";
+import { eventually } from "../support/eventually.ts";
 import { Standin } from "../support/standin.ts";
 import {
   callAs,
@@ -369,6 +370,28 @@ describe("changing a connection", () => {
     expect(elsewhere.journal).toEqual([]);
     expect(await snapshot(ring)).toEqual(before);
     expect((await patch(ring, { config: { region: "us" } })).body).toMatchObject({ revision: 2 });
+  });
+
+  it("of where values are sent is refused when a key came to it while its service was asked", async () => {
+    const usual = new Standin([ADMIN]);
+    const elsewhere = new Standin([ADMIN], ELSEWHERE);
+    const ring = await makeKeyring();
+    await connect(ring);
+    let answer = () => {};
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    elsewhere.answers = async () => {
+      await answered;
+      return HttpResponse.json({ account: "acme" });
+    };
+    const changing = patch(ring, { config: { baseUrl: ELSEWHERE } });
+    await eventually(() => expect(elsewhere.journal).toHaveLength(1));
+    const user = await makeUser(ring);
+    answer();
+    expect(expectProblem(await changing, 409, "in-use").usedBy).toEqual([user]);
+    expect((await ring.call("GET", "/v1/connections/account")).body).toMatchObject({ revision: 1 });
+    expect(usual.journal.join()).toContain("POST /keys");
   });
 
   it("that names nothing, or what nobody knows, is refused", async () => {

@@ -77,7 +77,7 @@ export class Standin {
   readonly journal: string[] = [];
   readonly admits: Set<string>;
   /** What it answers to everybody instead. */
-  answers: (() => Response) | undefined;
+  answers: (() => Response | Promise<Response>) | undefined;
 
   constructor(admits: readonly string[] = [], url = USUAL_URL, account = "acme") {
     this.admits = new Set(admits);

@@ -251,10 +251,13 @@ function parseConfig(
       errors: [{ path: "config.url", message: describeProblem(problem) }],
     });
   if (!destination.through) return ok(data);
-  const { provider } = destination.through;
+  const { provider, placeOf } = destination.through;
   const connection = store.connections.find(String(data.connection));
-  if (connection?.provider === provider) return ok({ ...data, connection: connection.id });
-  const message = `must be the id or name of a connection of the provider ${provider}`;
+  const present = connection && store.connections.revision(connection.id, connection.revision);
+  if (connection?.provider === provider && present && placeOf(present.config) !== undefined) {
+    return ok({ ...data, connection: connection.id });
+  }
+  const message = `must be the id or name of a connection of the provider ${provider} that names an account`;
   return err({ code: "invalid", errors: [{ path: "config.connection", message }] });
 }
 

@@ -77,7 +77,7 @@ export class FakeCloudflareStores extends FakeService {
     const name = `${method} ${below.replace(/\/secret-\d+$/, "/{id}")}`;
     const found = known[name];
     if (path.endsWith("/tokens/verify"))
-      return this.#guarded(request, "verify", () => success({ status: "active" }));
+      return this.#guarded(request, "verify", () => success({ id: "token-1", status: "active" }));
     if (below !== path && found) return this.#guarded(request, ...found);
     const isElsewhere = /^\/accounts\/[^/]+\/(secrets_store|workers|storage)\//.test(path);
     return isElsewhere ? this.#guarded(request, "elsewhere", () => failure(404, 10007)) : undefined;
