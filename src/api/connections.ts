@@ -38,7 +38,9 @@ const connectionSchema = z
       .openapi({ description: "Id of the key whose current value opens it." }),
     account: z.string().nullable().openapi({ description: "Whose it is, when its service says so." }),
     revision: z.int().openapi({ description: "Rises with each change." }),
-    usedBy: z.array(z.string()).openapi({ description: "Ids of the keys on it." }),
+    usedBy: z
+      .array(z.string())
+      .openapi({ description: "Ids of the keys on it, and of the destinations that go through it." }),
     createdAt: timeOutSchema,
     createdBy: z.string(),
   })
@@ -122,7 +124,7 @@ const patch = createRoute({
 const remove = createRoute({
   method: "delete",
   path: "/v1/connections/{id}",
-  summary: "Delete a connection that no key uses",
+  summary: "Delete a connection that no key and no destination uses",
   tags: ["connections"],
   security,
   request: { params: idParam },

@@ -18,8 +18,7 @@ import {
 } from "./schemas.ts";
 
 const destinationConfigSchema = configSchema.openapi({
-  description:
-    "`kv`: `{ propagation? }`. `webhook`: `{ url, secretMode: plain | claim | none, propagation? }`.",
+  description: "As the type has it; docs/destinations has a page on each.",
 });
 
 const destinationSchema = z

@@ -1,9 +1,18 @@
 /** Every type of destination, one line each. */
 import type { Destination } from "./destination.ts";
 import { kv } from "./kv.ts";
+import { kvRest } from "./kv-rest.ts";
+import { secretsStore } from "./secrets-store.ts";
 import { webhook } from "./webhook.ts";
+import { workerSecret } from "./worker-secret.ts";
 
-export const DESTINATIONS = { kv, webhook } as const satisfies Record<string, Destination>;
+export const DESTINATIONS = {
+  kv,
+  webhook,
+  "secrets-store": secretsStore,
+  "worker-secret": workerSecret,
+  "kv-rest": kvRest,
+} as const satisfies Record<string, Destination>;
 
 export type DestinationType = keyof typeof DESTINATIONS;
 

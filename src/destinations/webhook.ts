@@ -31,16 +31,36 @@ const SLOW_DOWN_MS = 30 * SECOND;
 const GONE = 410;
 
 const configSchema = z.strictObject({
-  url: z.string(),
-  /** What a message may carry: `plain` the value itself, `claim` what opens it to the receiver, once, `none` only the notice. */
-  secretMode: z.enum(["plain", "claim", "none"]),
-  propagation: durationSchema.optional(),
+  url: z.string().describe("Where messages go: https, default port, a public name."),
+  secretMode: z
+    .enum(["plain", "claim", "none"])
+    .describe(
+      "What a message carries: `plain` the value itself, `claim` what opens it to the receiver, once, `none` only the notice.",
+    ),
+  propagation: durationSchema.optional().describe("How long until all readers see a value. Default 0."),
 });
 
 export const webhook: Destination = {
   type: "webhook",
   title: "Signed webhook",
+  about: {
+    summary:
+      "A signed message to a receiver of your own, by Standard Webhooks 1.0. docs/receiving.md has one that is tested.",
+    page: "https://www.standardwebhooks.com",
+    calls: {
+      probe: "POST of a message of type `ping`, without any secret",
+      put: "POST of a message of type `key.version.ready`",
+    },
+    notes: [
+      "Nothing but a ping is sent until the receiver has answered one with 2xx, so nobody is pointed at a stranger's server.",
+      "The answer to its creation has `signingSecret` (and `claimToken` for `claim`), shown this once.",
+      "2xx says that the message came; with `mustAcknowledge` a rotation waits until the consumer says that it has switched.",
+      "Tried at once, then after 5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h. 410 stops it until somebody tests or changes it.",
+    ],
+    example: { url: "https://hooks.acme.dev/rekey", secretMode: "claim" },
+  },
   config: configSchema,
+  confirms: false,
   signs: true,
   retryAfterMs: RETRY_AFTER_MS,
   propagationMs: (config) => parseDuration(configSchema.parse(config).propagation ?? "0"),

@@ -107,7 +107,7 @@ export const CATALOGUE = {
   "in-use": {
     status: 409,
     title: "It is still in use",
-    remedy: "Take it out of the keys listed in `usedBy` first.",
+    remedy: "Take it out of the keys and destinations listed in `usedBy` first.",
   },
   cooldown: {
     status: 409,
@@ -380,7 +380,7 @@ export interface Failure {
   retryAt?: string;
   /** Seconds, sent as Retry-After. */
   retryAfterSeconds?: number;
-  /** Ids of keys or connections, for `in-use` and `no-receiver`. */
+  /** Ids of keys, connections or destinations, for `in-use` and `no-receiver`. */
   usedBy?: string[];
   /** Id of what holds the name. */
   holder?: string;

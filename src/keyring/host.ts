@@ -72,6 +72,7 @@ export class Host {
   /** Export and import of the whole keyring. */
   readonly transfers: TransferDesk;
   #open: Open | undefined;
+  readonly #noted = new WeakSet<Call>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     this.#ctx = ctx;
@@ -181,8 +182,10 @@ export class Host {
     return result;
   }
 
-  /** Each use of a root token is an event; that an access key is in use shows at its version. */
+  /** Each use of a root token is an event; that an access key is in use shows at its version. A call that writes twice is one use. */
   #noteCaller({ context, uses }: Open, caller: Caller, call: Call): void {
+    if (this.#noted.has(call)) return;
+    this.#noted.add(call);
     if (caller.id === "root") this.#recordRoot(context, call);
     else if (caller.versionId !== undefined) uses.see(caller.versionId, context.now());
   }

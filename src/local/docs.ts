@@ -2,9 +2,17 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { renderDestinationPage } from "../destinations/page.ts";
+import { DESTINATIONS } from "../destinations/registry.ts";
 import { renderErrorsPage } from "../errors/page.ts";
 
-const PAGES = [{ path: "docs/errors.md", render: renderErrorsPage }];
+const PAGES = [
+  { path: "docs/errors.md", render: renderErrorsPage },
+  ...Object.values(DESTINATIONS).map((destination) => ({
+    path: `docs/destinations/${destination.type}.md`,
+    render: () => renderDestinationPage(destination),
+  })),
+];
 
 const { check } = parseArgs({ options: { check: { type: "boolean", default: false } } }).values;
 const root = new URL("../..", import.meta.url);

@@ -103,12 +103,14 @@ const NOBODY = { name: "", prefix: "", config: {}, old: undefined };
 /**
  * Changes a connection under a new revision, which must pass its test. Rotations that can have made nothing yet take it up, and so do
  * all when the service says that it is the same account; the others keep to theirs until they end or are retried.
+ * @param findRefusal why it may not be after all: others may have come to use it while the service was asked
  */
 export async function changeConnection(
   context: EngineContext,
   actor: string,
   idOrName: string,
   change: ConnectionChange,
+  findRefusal: () => Failure | undefined = () => undefined,
 ): Promise<Result<ConnectionRow, Failure>> {
   const { store } = context;
   const before = store.connections.find(idOrName);
@@ -125,6 +127,8 @@ export async function changeConnection(
   return store.transaction(() => {
     const fresh = store.connections.get(before.id);
     if (fresh?.revision !== before.revision) return err({ code: "changed-meanwhile" });
+    const refusal = findRefusal();
+    if (refusal) return err(refusal);
     const row = store.connections.update(fresh, { revision: fresh.revision + 1 });
     const source: CredentialSource =
       change.credential ??
@@ -154,7 +158,13 @@ export async function changeConnection(
   });
 }
 
-/** Deletes a connection that no key uses. */
+/** Ids of what goes through a connection: keys, and destinations. */
+export function usersOf({ store }: EngineContext, { id: connectionId }: ConnectionRow): string[] {
+  const users = [...store.keys.onConnection(connectionId), ...store.destinations.ofConnection(connectionId)];
+  return users.map(({ id }) => id);
+}
+
+/** Deletes a connection that nothing goes through. */
 export function deleteConnection(
   context: EngineContext,
   actor: string,
@@ -163,7 +173,7 @@ export function deleteConnection(
   const { store } = context;
   const row = store.connections.find(idOrName);
   if (!row) return err(connectionNotFound());
-  const usedBy = store.keys.onConnection(row.id).map(({ id }) => id);
+  const usedBy = usersOf(context, row);
   if (usedBy.length > 0) return err({ code: "in-use", usedBy });
   store.connections.remove(row);
   record(context, { type: "connection.deleted", actor, data: { connectionId: row.id, name: row.name } });

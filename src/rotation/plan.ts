@@ -1,6 +1,7 @@
 /**
  * What a rotation would do, looked at and not done: preflight is really run, everything else is said in words. Writes nothing.
  */
+import { destinationOf } from "../destinations/registry.ts";
 import type { Overlap, PreflightResult, Provider, ProviderContext } from "../providers/provider.ts";
 import type { KeyDestinationRow } from "../store/destinations.ts";
 import type { KeyRow } from "../store/keys.ts";
@@ -83,6 +84,10 @@ export async function planRotation(
   const wanted = graceEndsAt(key.policy, grace, slowestPropagationMs(context, key.id), now);
   const endsAt = provider.overlap === "ours" ? firstDeadline(key.policy, wanted, now) : wanted;
   const hold = planHold(context, key, old);
+  const effects = links.flatMap(({ destinationId }) => {
+    const row = store.destinations.get(destinationId);
+    return (row && destinationOf(row.type).effectOf?.(row.config)) ?? [];
+  });
   return {
     overlap: provider.overlap,
     fromVersion: old?.number ?? null,
@@ -95,7 +100,7 @@ export async function planRotation(
       problem,
     })),
     blockers,
-    steps: stepsOf(provider, links, graceMs(key.policy, grace), hold),
+    steps: stepsOf(provider, links, effects, graceMs(key.policy, grace), hold),
     deliverBy: deliverBy(key.policy, now),
     oldEndsAt: old === undefined ? null : provider.overlap === "none" ? now : endsAt,
     hold,
@@ -153,6 +158,7 @@ function untilOf(now: number, waitMs: number | undefined): number | null {
 function stepsOf(
   provider: Provider,
   links: readonly KeyDestinationRow[],
+  effects: readonly string[],
   grace: number,
   hold: PlannedHold | null,
 ): PlannedStep[] {
@@ -179,6 +185,7 @@ function stepsOf(
   }[overlap];
   const back =
     overlap === "ours" ? "; if one does not confirm in time, the old value goes back everywhere" : "";
+  const besides = effects.length > 0 ? `; each delivery ${[...new Set(effects)].join(" or ")}` : "";
   const last =
     overlap === "ours"
       ? `the old value is revoked at ${title}`
@@ -190,7 +197,10 @@ function stepsOf(
       "test",
       `the new value is tried at ${title}${provider.test ? "" : ": it cannot be, and is believed"}`,
     ),
-    step("deliver", `${links.length} destinations get it, ${required} of which have to confirm${back}`),
+    step(
+      "deliver",
+      `${links.length} destinations get it, ${required} of which have to confirm${back}${besides}`,
+    ),
     step("promote", "the new version is current"),
     ...(overlap === "none"
       ? []

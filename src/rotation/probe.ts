@@ -3,7 +3,7 @@
 import type { DestinationContext, SendResult } from "../destinations/destination.ts";
 import { destinationOf } from "../destinations/registry.ts";
 import type { DestinationRow, DestinationState } from "../store/destinations.ts";
-import { type EngineContext, newMessageId, record } from "./context.ts";
+import { connectionAt, type EngineContext, newMessageId, record } from "./context.ts";
 
 export interface Probe {
   name: string;
@@ -24,15 +24,32 @@ export async function probeDestination(context: EngineContext, row: DestinationR
 /** What a destination's type sees. */
 export function destinationContext(context: EngineContext, row: DestinationRow): DestinationContext {
   const place = { table: "destination", id: row.id, revision: row.revision, purpose: "signing-secret" };
+  const { through } = destinationOf(row.type);
+  const account = through && connectionIdOf(row);
   return {
     destinationId: row.id,
     config: row.config,
     signingSecret: row.sealed ? context.vault.open(place, row.sealed) : undefined,
     keyring: context.identity.name,
     outbound: context.outbound,
+    connection: account === undefined ? undefined : connectionAt(context, account, null),
+    spend: () => (account === undefined ? 0 : context.spend(account, through?.rateLimit)),
     now: context.now(),
     newId: () => newMessageId(context),
   };
+}
+
+/** Id of the connection that a destination goes through, of a type that has one: it was put there when the config was checked. */
+function connectionIdOf({ config }: Pick<DestinationRow, "config">): string {
+  return String(config.connection);
+}
+
+/** Where the connection of a destination leads; undefined for a type that has none. */
+export function accountOf({ store }: EngineContext, row: DestinationRow): string | undefined {
+  const { through } = destinationOf(row.type);
+  const connection = through && store.connections.get(connectionIdOf(row));
+  const present = connection && store.connections.revision(connection.id, connection.revision);
+  return present && through?.placeOf(present.config);
 }
 
 /** A row written once a minute at most while all is well. */

@@ -94,8 +94,21 @@ export class DestinationTable extends Table<DestinationRow> {
     return this.#links("WHERE destinationId = ? ORDER BY keyId", destinationId);
   }
 
-  linkByTarget(target: string): KeyDestinationRow | undefined {
-    return this.#links("WHERE target = ?", target)[0];
+  /** Those that go through a connection, in order of id. */
+  ofConnection(connectionId: string): DestinationRow[] {
+    return this.select("WHERE config ->> 'connection' = ? ORDER BY id", connectionId);
+  }
+
+  /**
+   * Who writes to a target, or to one that may come to the same: an end of `{field}` stands for any letters and digits.
+   */
+  linksByTarget(target: string): KeyDestinationRow[] {
+    const stem = target.replace(/(\{field\}|[A-Za-z0-9]*)$/, "");
+    const every = `${stem}${FIELD}`;
+    if (target !== every) return this.#links("WHERE target IN (?, ?)", target, every);
+    return this.#links("WHERE target >= ? AND target < ?", stem, `${stem}\uffff`).filter(
+      (link) => link.target === every || /^[A-Za-z0-9]+$/.test(link.target.slice(stem.length)),
+    );
   }
 
   link(row: KeyDestinationRow): void {
@@ -111,23 +124,36 @@ export class DestinationTable extends Table<DestinationRow> {
     );
   }
 
+  /** What a link writes to from now on. */
+  retarget({ keyId, destinationId }: KeyDestinationRow, target: string): void {
+    this.cache.forget(linksName(keyId));
+    this.sql.all(
+      "UPDATE keyDestination SET target = ? WHERE keyId = ? AND destinationId = ?",
+      target,
+      keyId,
+      destinationId,
+    );
+  }
+
   unlinkKey(keyId: string): void {
     this.cache.forget(linksName(keyId));
     this.sql.all("DELETE FROM keyDestination WHERE keyId = ?", keyId);
   }
 
-  #links(rest: string, param: string): KeyDestinationRow[] {
+  #links(rest: string, ...params: string[]): KeyDestinationRow[] {
     type Raw = Omit<KeyDestinationRow, "required" | "mustAcknowledge"> & {
       required: number;
       mustAcknowledge: number;
     };
-    return this.sql.all<Raw>(`SELECT * FROM keyDestination ${rest}`, param).map((row) => ({
+    return this.sql.all<Raw>(`SELECT * FROM keyDestination ${rest}`, ...params).map((row) => ({
       ...row,
       required: row.required === 1,
       mustAcknowledge: row.mustAcknowledge === 1,
     }));
   }
 }
+
+const FIELD = "{field}";
 
 function linksName(keyId: string): string {
   return `linksOf:${keyId}`;

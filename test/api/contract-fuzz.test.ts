@@ -27,6 +27,7 @@ import {
   settle,
   snapshot,
 } from "./fixtures.ts";
+import { connect } from "./routes.ts";
 
 const RUNS = 30;
 /** They are quick, as nothing has to come to rest after them. */
@@ -108,6 +109,7 @@ async function stock(): Promise<Furnished> {
   await makeStuckRevocation(ring, "claimed");
   await makeLostKey(ring, "lost");
   await makeStuckRotation(ring, { state: "needs-human", step: "settle" });
+  await connect(ring);
   await settle(ring);
   const tables = Object.entries(await readTables(ring)).filter(([table]) => !UNNAMED.includes(table));
   const lists = tables.map(([table, rows]) => [

@@ -15,11 +15,12 @@ import {
   settle,
   snapshot,
 } from "./fixtures.ts";
-import { ROUTES } from "./routes.ts";
+import { connect, ROUTES } from "./routes.ts";
 
 let theirs: Furnished;
 let theirSubscription: string;
 let theirPolicy: string;
+let theirConnection: string;
 let mine: TestKeyring;
 let call: ReturnType<typeof callAs>;
 let myKey: string;
@@ -30,6 +31,7 @@ beforeAll(async () => {
   theirSubscription = (await theirs.call<Made>("POST", "/v1/subscriptions", { body: ops })).body.id;
   const shared = { name: "shared", policy: { maxAge: "30d" } };
   theirPolicy = (await theirs.call<Made>("POST", "/v1/policies", { body: shared })).body.id;
+  theirConnection = (await connect(theirs)).id;
   await settle(theirs);
   mine = await makeKeyring();
   call = (await makeAccessKey(mine, SCOPES)).call;
@@ -43,6 +45,7 @@ function theirId(pattern: string): string {
   if (pattern.includes("/deliveries/")) return theirs.delivery;
   if (pattern.includes("/subscriptions/")) return theirSubscription;
   if (pattern.includes("/policies/")) return theirPolicy;
+  if (pattern.includes("/connections/")) return theirConnection;
   return pattern.includes("/rotations/") ? theirs.rotation : theirs.destination;
 }
 
@@ -71,6 +74,18 @@ describe("another keyring's", () => {
     const before = await snapshot(mine);
     const body = { name: "k", provider: "issuer", destinations: [{ id: theirs.destination }] };
     expectInvalid(await call("POST", "/v1/keys", { body }), "destinations.0.id");
+    expect(await snapshot(mine)).toEqual(before);
+  });
+
+  it("connection cannot be used", async () => {
+    const before = await snapshot(mine);
+    const body = {
+      name: "k",
+      provider: "bitscale",
+      connection: theirConnection,
+      fields: { secret: "a-value-from-there" },
+    };
+    expectInvalid(await call("POST", "/v1/keys", { body }), "connection");
     expect(await snapshot(mine)).toEqual(before);
   });
 
@@ -116,5 +131,6 @@ describe("another keyring's", () => {
     expect((await call("POST", "/v1/destinations", { body: { name: "store", type: "kv" } })).status).toBe(
       201,
     );
+    expect(await connect({ call })).toMatchObject({ name: "account" });
   });
 });

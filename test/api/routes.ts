@@ -1,7 +1,8 @@
 /** Every route with what it needs: tests loop over this table, and one compares it with the contract. */
+import { HttpResponse, http } from "msw";
 import type { Scope } from "../../src/keyring/scopes.ts";
 import { ROOT, request, type TestKeyring } from "../support/api.ts";
-import { QUIET_URL } from "../support/network.ts";
+import { network, QUIET_URL } from "../support/network.ts";
 import { exportFile, PASSPHRASE, PUBLIC_KEY, wipe } from "../support/transfer.ts";
 import { makeLostKey, makeStuckRevocation, makeStuckRotation } from "./fixtures.ts";
 
@@ -301,6 +302,55 @@ export const ROUTES: readonly Route[] = [
   },
   {
     method: "POST",
+    pattern: "/v1/connections",
+    path: "/v1/connections",
+    scopes: ["settings:write"],
+    status: 201,
+    body: { name: "second", provider: "bitscale" },
+    prepare: answerForService,
+  },
+  {
+    method: "GET",
+    pattern: "/v1/connections",
+    path: "/v1/connections",
+    scopes: ["settings:read"],
+    status: 200,
+  },
+  {
+    method: "GET",
+    pattern: "/v1/connections/{id}",
+    path: "/v1/connections/account",
+    scopes: ["settings:read"],
+    status: 200,
+    prepare: connect,
+  },
+  {
+    method: "PATCH",
+    pattern: "/v1/connections/{id}",
+    path: "/v1/connections/account",
+    scopes: ["settings:write"],
+    status: 200,
+    body: { config: { rotatePath: "/rotate-api-key" } },
+    prepare: connect,
+  },
+  {
+    method: "DELETE",
+    pattern: "/v1/connections/{id}",
+    path: "/v1/connections/account",
+    scopes: ["settings:write"],
+    status: 204,
+    prepare: connect,
+  },
+  {
+    method: "POST",
+    pattern: "/v1/connections/{id}/test",
+    path: "/v1/connections/account/test",
+    scopes: ["settings:write"],
+    status: 200,
+    prepare: connect,
+  },
+  {
+    method: "POST",
     pattern: "/v1/policies",
     path: "/v1/policies",
     scopes: ["settings:write"],
@@ -433,6 +483,19 @@ export const ROUTES: readonly Route[] = [
   { method: "GET", pattern: "/v1/status", path: "/v1/status", scopes: ["keys:read"], status: 200 },
   { method: "GET", pattern: "/metrics", path: "/metrics", scopes: ["keys:read"], status: 200 },
 ];
+
+/** A service that answers whoever shows no key. */
+async function answerForService(): Promise<void> {
+  const url = "https://api.bitscale.ai/api/v1/workspace";
+  network.use(http.get(url, () => new HttpResponse(null, { status: 401 })));
+}
+
+/** Makes the connection `account`. */
+export async function connect(ring: Pick<TestKeyring, "call">): Promise<{ id: string }> {
+  await answerForService();
+  const body = { name: "account", provider: "bitscale" };
+  return (await ring.call<{ id: string }>("POST", "/v1/connections", { body })).body;
+}
 
 function makeSharedPolicy(ring: TestKeyring): Promise<unknown> {
   return ring.call("POST", "/v1/policies", { body: { name: "shared", policy: { maxAge: "30d" } } });

@@ -4,6 +4,11 @@ import { HttpResponse } from "msw";
 import { vi } from "vitest";
 import { kvNameOf } from "../../src/destinations/kv.ts";
 import type { DestinationType } from "../../src/destinations/registry.ts";
+import type { ProviderConnection } from "../../src/providers/provider.ts";
+import type { FakeCloudflareStores } from "../lab/services/cloudflare-stores.ts";
+import { NAMESPACE, SCRIPT, STORE } from "../lab/services/cloudflare-stores.ts";
+import type { LabFault } from "../lab/services/fake.ts";
+import { serveCloudflare } from "../support/cloudflare.ts";
 import { Receiver } from "../support/receiver.ts";
 
 export interface Place {
@@ -14,9 +19,40 @@ export interface Place {
   held(name: string): Promise<string | undefined>;
   /** Everything that was sent there, as text. */
   sent(): string;
+  /** The account that it goes through, and the service behind it. */
+  account?: { connection: ProviderConnection; fake: FakeCloudflareStores };
 }
 
 export const KEYRING = "contract";
+
+/** A place in a Cloudflare account. */
+function inCloudflare(config: Record<string, unknown>): Place {
+  const { fake, connection } = serveCloudflare();
+  const sent: string[] = [];
+  const answer = fake.answer.bind(fake);
+  fake.answer = async (request, base) => {
+    const text = await request.text();
+    sent.push(text);
+    const { url, method, headers } = request;
+    return answer({ url, method, headers, text: async () => text }, base);
+  };
+  const always = (fault: LabFault) => () => fake.fail("*", fault, Number.MAX_SAFE_INTEGER);
+  return {
+    config: { connection: "con_contract", ...config },
+    account: { connection, fake },
+    failures: {
+      "answers 429": always("rate-limited"),
+      "answers 503": always("error-before"),
+      "does not answer": always("cut-before"),
+      "refuses the credential": always("expired"),
+      "quotes the value in an error": () => {
+        fake.answer = async (request) => new Response(await request.text(), { status: 400 });
+      },
+    },
+    held: async (name) => fake.held(`${name}_secret`),
+    sent: () => sent.join("\n"),
+  };
+}
 
 const putInKv = env.KEYS.put.bind(env.KEYS);
 
@@ -41,6 +77,10 @@ export const PLACES: { [Type in DestinationType]: () => Place } = {
       sent: () => written.join("\n"),
     };
   },
+
+  "secrets-store": () => inCloudflare({ storeId: STORE }),
+  "worker-secret": () => inCloudflare({ script: SCRIPT }),
+  "kv-rest": () => inCloudflare({ namespaceId: NAMESPACE }),
 
   webhook() {
     const receiver = new Receiver("place", []);

@@ -1,4 +1,5 @@
 /** A keyring as a file: everything comes back, nothing dead does, and a file that is not whole changes nothing. */
+import "../support/standin.ts";
 import { abortAllDurableObjects, runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { exportJWK, generateKeyPair } from "jose";
@@ -18,11 +19,12 @@ import { Store } from "../../src/store/store.ts";
 import { changeStore, expectProblem, readTables } from "../api/fixtures.ts";
 import { ROOT, request } from "../support/api.ts";
 import { pass } from "../support/clock.ts";
-import { keyRow, onEmptyDatabase } from "../support/database.ts";
+import { onEmptyDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { inside, quiet, runUntil, startAlarm, stubOf } from "../support/inside.ts";
 import { inRegistry } from "../support/registry.ts";
 import { cron, type Hook, makeScene, type Scene } from "../support/scene.ts";
+import { Standin } from "../support/standin.ts";
 import { seqsOf, subscribe } from "../support/subscriber.ts";
 import { exportFile, importFile, PASSPHRASE, wipe } from "../support/transfer.ts";
 
@@ -49,6 +51,8 @@ interface Filled {
 }
 
 const ADOPTED = "an-adopted-value-of-ours";
+/** What opens the account at the service outside. */
+const ADMIN = "what-opens-the-account";
 
 beforeEach(async () => {
   await cron();
@@ -131,6 +135,38 @@ describe("a keyring imported into another deployment", () => {
     const [event] = await scene.events("keyring.imported");
     expect(event).toMatchObject({ actor: "root", data: { headSeq: imported.headSeq, from: scene.name } });
     expect(event?.seq).toBe(imported.headSeq + 1);
+  });
+
+  it("reaches the accounts at services outside as before, by credentials that nobody can read in the file", async () => {
+    const service = new Standin([ADMIN]);
+    const scene = await makeScene();
+    const connection = { name: "account", provider: "standin", credential: { secret: ADMIN } };
+    const made = await scene.must<Record<string, unknown>>("POST", "/v1/connections", connection);
+    await scene.kv("store");
+    await scene.must("POST", "/v1/keys", {
+      name: "billing",
+      provider: "standin",
+      connection: "account",
+      config: { plan: "gold" },
+      destinations: [{ id: "store" }],
+    });
+    await quiet(scene);
+    const file = await exportFile(scene.name, OPENER);
+    expect(file).not.toContain(ADMIN);
+    await moveAway(scene);
+    await take(scene, file);
+    expect(await scene.must("GET", "/v1/connections/account")).toMatchObject({
+      ...made,
+      usedBy: [expect.any(String)],
+    });
+    expect(await scene.read()).toMatchObject({ config: { plan: "gold" } });
+    await release(scene);
+    service.journal.length = 0;
+    expect(await scene.must("POST", "/v1/connections/account/test")).toMatchObject({ ok: true });
+    expect(service.journal).toEqual([`GET /account ${ADMIN}`]);
+    await scene.rotate();
+    await quiet(scene);
+    expect(await scene.stages()).toEqual(["previous", "current"]);
   });
 
   it("calls nobody and ends nothing until it is released; then everything goes on", async () => {
@@ -289,7 +325,11 @@ describe("a keyring imported into another deployment", () => {
     const { rows, tables } = await onEmptyDatabase((sql) => {
       migrateTo(sql, SCHEMA_VERSION - 1);
       const store = new Store(sql);
-      store.keys.insert(keyRow({ name: "from-before" }));
+      // As it was written then: with no more than every key has had to have from the first.
+      sql.all(
+        `INSERT INTO key (id, name, provider, prefix, scopes, labels, policy, paused, state, revision, lastNumber, failures, createdAt, createdBy)
+         VALUES ('key_1', 'from-before', 'issuer', 'rekey', '[]', '{}', '{}', 0, 'active', 1, 1, 0, 0, 'root')`,
+      );
       appendEvent(store.events, { type: "keyring.created", actor: "root" }, 1, secureRandom);
       const header: Header = {
         format: "rekey-export",
@@ -308,7 +348,7 @@ describe("a keyring imported into another deployment", () => {
       sql.transaction(() => reader.replaceTables());
       return { rows: store.keys.list({}, "", 10), tables: listTables(sql).map(({ name }) => name) };
     });
-    expect(rows.map(({ name }) => name)).toEqual(["from-before"]);
+    expect(rows).toMatchObject([{ name: "from-before", config: {}, connectionId: null }]);
     expect(tables).toContain("held");
     expect(tables).not.toContain("importLine");
   });

@@ -78,12 +78,16 @@ export class ConnectionMethods extends DestinationMethods {
     if (!checked.ok) return checked;
     const { context, caller, change } = checked.value;
     if (change) {
-      const changed = await changeConnection(context, caller.id, idOrName, change);
+      const changed = await changeConnection(context, caller.id, idOrName, change, () => {
+        const again = connections.checkConnectionChange(context, caller, idOrName, input);
+        return again.ok ? undefined : again.error;
+      });
       if (!changed.ok) return changed;
     }
-    return hostOf(this).write(call, "settings:write", (open, by) =>
-      connections.renameConnection(open.context, by, idOrName, input.name),
-    );
+    return hostOf(this).write(call, "settings:write", (open, by) => {
+      if (change) connections.resumeThrough(open.context, idOrName);
+      return connections.renameConnection(open.context, by, idOrName, input.name);
+    });
   }
 
   deleteConnection(call: Call, idOrName: string): Answer<void> {

@@ -1,5 +1,6 @@
 /** Connections: the accounts at outside services, made, changed and tried; what opens them is never shown. */
 import { describeProblem } from "../../destinations/address.ts";
+import { destinationOf } from "../../destinations/registry.ts";
 import type { Failure, FieldError } from "../../errors/catalogue.ts";
 import { fieldErrorsOf } from "../../errors/fields.ts";
 import type { PreflightResult, Provider } from "../../providers/provider.ts";
@@ -9,6 +10,7 @@ import {
   type CredentialSource,
   deleteConnection,
   type NewConnection,
+  usersOf,
 } from "../../rotation/connections.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
 import type { ConnectionRow } from "../../store/connections.ts";
@@ -16,6 +18,7 @@ import { type Caller, findExcess } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { findCallerCooldown } from "../power.ts";
 import { type CallView, viewCall } from "../views.ts";
+import { resumeDeliveries } from "./destinations.ts";
 import { badCursor } from "./keys.ts";
 
 /** What opens an account: the service's own fields, or `key` alone for the current value of a key here. */
@@ -45,7 +48,7 @@ export interface ConnectionView {
   account: string | null;
   /** Rises with each change. */
   revision: number;
-  /** Ids of the keys on it. */
+  /** Ids of the keys on it, and of the destinations that go through it. */
   usedBy: string[];
   createdAt: string;
   createdBy: string;
@@ -104,10 +107,8 @@ export function checkConnectionChange(
   const credential = input.credential ? parseCredential(provider, input.credential) : ok(undefined);
   const errors = [...(config.ok ? [] : config.error), ...(credential.ok ? [] : credential.error)];
   if (errors.length > 0 || !config.ok || !credential.ok) return err({ code: "invalid", errors });
-  const usedBy = keysOn(context, row);
-  // Whoever sends the values of its keys elsewhere sees them.
-  if (usedBy.length > 0 && !isSameService(provider, present.config, config.value))
-    return err({ code: "in-use", usedBy });
+  const usedBy = findRedirected(context, row, provider, present.config, config.value);
+  if (usedBy.length > 0) return err({ code: "in-use", usedBy });
   const source =
     credential.value ?? (present.credentialKey === null ? { fields: {} } : { key: present.credentialKey });
   const refusal = findLeak(context, caller, provider, source, config.value);
@@ -137,7 +138,14 @@ export function renameConnection(
   return ok(viewConnection(context, renamed));
 }
 
-/** Deletes a connection that no key uses. */
+/** What waits at destinations that go through a connection is tried now, as that is another one. */
+export function resumeThrough(context: EngineContext, idOrName: string): void {
+  const { store } = context;
+  const row = store.connections.find(idOrName);
+  for (const { id } of row ? store.destinations.ofConnection(row.id) : []) resumeDeliveries(context, id);
+}
+
+/** Deletes a connection that nothing goes through. */
 export function removeConnection(
   context: EngineContext,
   caller: Caller,
@@ -186,7 +194,7 @@ export function viewConnection(context: EngineContext, row: ConnectionRow): Conn
     credentialKey: present?.credentialKey ?? null,
     account: present?.account ?? null,
     revision: row.revision,
-    usedBy: keysOn(context, row),
+    usedBy: usersOf(context, row),
     createdAt: new Date(row.createdAt).toISOString(),
     createdBy: row.createdBy,
   };
@@ -196,8 +204,20 @@ export function connectionNotFound(): Failure {
   return { code: "not-found", detail: "no connection has this id or name" };
 }
 
-function keysOn({ store }: EngineContext, { id }: ConnectionRow): string[] {
-  return store.keys.onConnection(id).map((key) => key.id);
+/** Ids of the keys and destinations whose values other settings would send elsewhere: whoever does that sees them. */
+function findRedirected(
+  { store }: EngineContext,
+  { id }: ConnectionRow,
+  provider: Provider,
+  before: Record<string, unknown>,
+  after: Record<string, unknown>,
+): string[] {
+  const keys = isSameService(provider, before, after) ? [] : store.keys.onConnection(id);
+  const destinations = store.destinations.ofConnection(id).filter(({ type }) => {
+    const { through } = destinationOf(type);
+    return through && through.placeOf(before) !== through.placeOf(after);
+  });
+  return [...keys, ...destinations].map((user) => user.id);
 }
 
 function parseConfig(

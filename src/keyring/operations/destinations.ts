@@ -22,6 +22,7 @@ import {
   viewDestination,
 } from "../views.ts";
 import { badCursor, keyNotFound } from "./keys.ts";
+import { retarget } from "./links.ts";
 
 export interface CreateDestinationInput {
   name: string;
@@ -152,7 +153,11 @@ export function patchDestination(
     });
   }
   const changed = store.destinations.update(row, patch);
-  if (input.config) resumeDeliveries(context, row.id);
+  if (input.config) {
+    const moved = retarget(context, changed);
+    if (!moved.ok) return moved;
+    resumeDeliveries(context, row.id);
+  }
   record(context, {
     type: "destination.updated",
     actor: caller.id,
@@ -222,7 +227,7 @@ export function destinationNotFound(): Failure {
 }
 
 /** What waits for a destination is tried now, with all its attempts before it again. */
-function resumeDeliveries({ store, now }: EngineContext, destinationId: string): void {
+export function resumeDeliveries({ store, now }: EngineContext, destinationId: string): void {
   for (const { keyId } of store.destinations.linksOfDestination(destinationId)) {
     for (const delivery of store.deliveries.unsettled(keyId)) {
       if (delivery.destinationId !== destinationId || delivery.leaseUntil !== null) continue;
@@ -232,7 +237,7 @@ function resumeDeliveries({ store, now }: EngineContext, destinationId: string):
 }
 
 function parseConfig(
-  { outbound }: EngineContext,
+  { outbound, store }: EngineContext,
   type: string,
   config: Record<string, unknown>,
 ): Result<Record<string, unknown>, Failure> {
@@ -245,7 +250,15 @@ function parseConfig(
       code: "invalid",
       errors: [{ path: "config.url", message: describeProblem(problem) }],
     });
-  return ok(data);
+  if (!destination.through) return ok(data);
+  const { provider, placeOf } = destination.through;
+  const connection = store.connections.find(String(data.connection));
+  const present = connection && store.connections.revision(connection.id, connection.revision);
+  if (connection?.provider === provider && present && placeOf(present.config) !== undefined) {
+    return ok({ ...data, connection: connection.id });
+  }
+  const message = `must be the id or name of a connection of the provider ${provider} that names an account`;
+  return err({ code: "invalid", errors: [{ path: "config.connection", message }] });
 }
 
 /** A claim token is shown once, when the destination is made. */

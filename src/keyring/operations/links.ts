@@ -4,8 +4,9 @@ import type { Failure } from "../../errors/catalogue.ts";
 import { err, ok, type Result } from "../../result.ts";
 import type { EngineContext } from "../../rotation/context.ts";
 import { checkDeliveries } from "../../rotation/outcomes.ts";
+import { accountOf } from "../../rotation/probe.ts";
 import { addDelivery, supersede } from "../../rotation/sends.ts";
-import type { KeyDestinationRow } from "../../store/destinations.ts";
+import type { DestinationRow, KeyDestinationRow } from "../../store/destinations.ts";
 import type { KeyRow } from "../../store/keys.ts";
 import type { VersionRow } from "../../store/versions.ts";
 
@@ -19,37 +20,66 @@ export interface LinkInput {
 
 /** Turns what was asked into rows. Refuses unknown destinations, repeats, and names that another key already writes to. */
 export function resolveLinks(
-  { store, identity }: EngineContext,
+  context: EngineContext,
   keyId: string,
   keyName: string,
   inputs: readonly LinkInput[],
 ): Result<KeyDestinationRow[], Failure> {
+  const { store } = context;
   const rows: KeyDestinationRow[] = [];
   for (const [index, input] of inputs.entries()) {
     const destination = store.destinations.find(input.id);
     if (!destination) return err(invalid(index, "no destination has this id or name"));
     const name = input.as ?? keyName;
-    const place = {
-      keyring: identity.name,
-      destinationId: destination.id,
-      keyId,
-      name,
-      config: destination.config,
-    };
-    const target = destinationOf(destination.type).targetOf(place);
+    const target = targetOf(context, destination, { keyId, name });
     if (rows.some((row) => row.destinationId === destination.id)) return err(invalid(index, "named twice"));
-    const holder = store.destinations.linkByTarget(target);
-    if ((holder && holder.keyId !== keyId) || rows.some((row) => row.target === target)) {
-      return err({
-        code: "target-taken",
-        detail: `${name} at ${destination.name}`,
-        ...(holder && { holder: holder.keyId }),
-      });
+    const holder = store.destinations.linksByTarget(target).find((row) => row.keyId !== keyId);
+    if (holder || rows.some((row) => row.target === target)) {
+      return err(targetTaken(destination, name, holder));
     }
     const { required, mustAcknowledge } = input;
     rows.push({ keyId, destinationId: destination.id, required, mustAcknowledge, name, target });
   }
   return ok(rows);
+}
+
+/** What a key writes to at a destination. */
+function targetOf(
+  context: EngineContext,
+  destination: DestinationRow,
+  { keyId, name }: Pick<KeyDestinationRow, "keyId" | "name">,
+): string {
+  const { id: destinationId, type, config } = destination;
+  const account = accountOf(context, destination);
+  return destinationOf(type).targetOf({
+    keyring: context.identity.name,
+    destinationId,
+    keyId,
+    name,
+    config,
+    account,
+  });
+}
+
+/** After a change of a destination its keys write to other places. Refuses one that another key writes to. */
+export function retarget(context: EngineContext, destination: DestinationRow): Result<void, Failure> {
+  const { store } = context;
+  for (const link of store.destinations.linksOfDestination(destination.id)) {
+    const target = targetOf(context, destination, link);
+    if (target === link.target) continue;
+    const holder = store.destinations.linksByTarget(target).find((row) => row.keyId !== link.keyId);
+    if (holder) return err(targetTaken(destination, link.name, holder));
+    store.destinations.retarget(link, target);
+  }
+  return ok(undefined);
+}
+
+function targetTaken(
+  { name: at }: DestinationRow,
+  name: string,
+  holder: KeyDestinationRow | undefined,
+): Failure {
+  return { code: "target-taken", detail: `${name} at ${at}`, ...(holder && { holder: holder.keyId }) };
 }
 
 /**

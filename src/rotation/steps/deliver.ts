@@ -33,7 +33,8 @@ export function mayReceive({ state }: DestinationRow): boolean {
 
 /** Whether a value that was sent got no answer, so that it may arrive after all, at a time nobody knows. */
 export function mayStillLand(sent: DeliverResult): boolean {
-  return sent.kind === "sent" && sent.result.kind === "failed" && sent.result.report.status === undefined;
+  if (sent.kind !== "sent" || sent.result.kind !== "failed") return false;
+  return sent.result.report.status === undefined && sent.result.isUnsent !== true;
 }
 
 export async function deliver(context: EngineContext, delivery: DeliveryRow): Promise<DeliverResult> {
@@ -57,6 +58,7 @@ export async function deliver(context: EngineContext, delivery: DeliveryRow): Pr
     name: delivery.name,
     version: delivery.number,
     revision: delivery.revision,
+    attempt: delivery.attempt,
     fields,
     ...(claim && { claim }),
     acknowledgeToken: acknowledgeTokenOf(context, delivery.id),

@@ -49,7 +49,7 @@ export interface Incoming {
 }
 
 /** A request as it comes, from whichever server. */
-type Asked = Pick<Request, "url" | "method" | "headers"> & { text(): Promise<string> };
+export type Asked = Pick<Request, "url" | "method" | "headers"> & { text(): Promise<string> };
 
 const RETRY_AFTER_SECONDS = 7;
 const SLOW_MS = 30;

@@ -1,5 +1,6 @@
-/** The fake of each provider outside, with what a first key there takes. One line each. */
+/** The fake of each service outside, with what a first key or a connection there takes. One line each. */
 import { FakeBitscale } from "./bitscale.ts";
+import { ACCOUNT, FakeCloudflareStores } from "./cloudflare-stores.ts";
 import type { FakeService } from "./fake.ts";
 
 /** How a key at a service begins. */
@@ -19,6 +20,8 @@ export interface Entry {
   make(): FakeService;
   /** Sets up an account and its first key, as a person would. */
   begin(fake: FakeService): Beginning;
+  /** Settings of a connection that lead to the service at another address. Default `{ baseUrl }`. */
+  pointAt?(address: string): Record<string, unknown>;
 }
 
 /** A first key that a person made, without a connection. */
@@ -26,6 +29,22 @@ function handedIn(fake: FakeService): Beginning {
   return { key: { fields: { secret: fake.make("by hand").secret } } };
 }
 
+/** An account, opened by a token of its own. */
+function inCloudflare(fake: FakeService): Beginning {
+  const { secret } = fake.make("the connection's token");
+  return { connection: { config: { accountId: ACCOUNT }, credential: { secret } }, key: {} };
+}
+
+/** Those that issue keys, by the name of their provider. */
 export const FAKES: Record<string, Entry> = {
   bitscale: { make: () => new FakeBitscale(), begin: handedIn },
+};
+
+/** Those that hold values for destinations, by their own name. */
+export const STORES: Record<string, Entry & { provider: string }> = {
+  "cloudflare-stores": {
+    provider: "cloudflare",
+    make: () => new FakeCloudflareStores(),
+    begin: inCloudflare,
+  },
 };

@@ -1,0 +1,71 @@
+import { describe, expect, it } from "vitest";
+import { Budgets } from "../../src/outbound/budget.ts";
+
+const ALLOWED = { calls: 10, perMs: 1_000 };
+
+/** How many calls go ahead at one moment before one has to wait. */
+function drain(budgets: Budgets, account: string, now: number): number {
+  for (let count = 0; count < 1_000; count++) {
+    if (budgets.take(account, ALLOWED, now) > 0) return count;
+  }
+  throw new Error("no end to it");
+}
+
+describe("a budget", () => {
+  it("lets as many calls through at once as the service allows, then says how long to wait", () => {
+    const budgets = new Budgets();
+    expect(drain(budgets, "one", 0)).toBe(10);
+    const wait = budgets.take("one", ALLOWED, 0);
+    expect(wait).toBe(100);
+    expect(budgets.take("one", ALLOWED, wait - 1)).toBeGreaterThan(0);
+    expect(budgets.take("one", ALLOWED, wait)).toBe(0);
+  });
+
+  it("fills up evenly, and never beyond what is allowed", () => {
+    const budgets = new Budgets();
+    drain(budgets, "one", 0);
+    expect(drain(budgets, "one", 500)).toBe(5);
+    expect(drain(budgets, "one", 1_000_000)).toBe(10);
+  });
+
+  it("never lets through more than twice the allowance in a stretch", () => {
+    const budgets = new Budgets();
+    let passed = 0;
+    for (let now = 0; now < 1_000; now++) {
+      if (budgets.take("one", ALLOWED, now) === 0) passed += 1;
+    }
+    expect(passed).toBeLessThanOrEqual(20);
+  });
+
+  it("is each account's own", () => {
+    const budgets = new Budgets();
+    drain(budgets, "one", 0);
+    expect(budgets.take("two", ALLOWED, 0)).toBe(0);
+  });
+
+  it("that was not spent costs nothing to ask for again: who is refused is not pushed further back", () => {
+    const budgets = new Budgets();
+    drain(budgets, "one", 0);
+    for (let again = 0; again < 50; again++) budgets.take("one", ALLOWED, 0);
+    expect(budgets.take("one", ALLOWED, 100)).toBe(0);
+  });
+
+  it("is not filled by a clock that goes back", () => {
+    const budgets = new Budgets();
+    drain(budgets, "one", 1_000);
+    expect(budgets.take("one", ALLOWED, 0)).toBeGreaterThan(0);
+  });
+
+  it("is without end where the service names none", () => {
+    const budgets = new Budgets();
+    const waits = Array.from({ length: 100 }, () => budgets.take("one", undefined, 0));
+    expect(Math.max(...waits)).toBe(0);
+  });
+
+  it("of accounts beyond count forgets all rather than growing without end", () => {
+    const budgets = new Budgets();
+    drain(budgets, "first", 0);
+    for (let count = 0; count < 10_000; count++) budgets.take(`account-${count}`, ALLOWED, 0);
+    expect(budgets.take("first", ALLOWED, 0)).toBe(0);
+  });
+});
