@@ -1,9 +1,10 @@
 /** Every provider, one line each. */
 import { bitscale } from "./bitscale.ts";
+import { cloudflare } from "./cloudflare.ts";
 import { access, issuer } from "./issuer.ts";
 import type { Provider } from "./provider.ts";
 
-export const PROVIDERS = { issuer, access, bitscale } as const satisfies Record<string, Provider>;
+export const PROVIDERS = { issuer, access, bitscale, cloudflare } as const satisfies Record<string, Provider>;
 
 export type ProviderName = keyof typeof PROVIDERS;
 

@@ -67,6 +67,8 @@ export abstract class FakeService {
   abstract readonly name: string;
   /** Where it is when nobody says otherwise, without a slash at its end. */
   abstract readonly origin: string;
+  /** Where else it is, for a service that has several addresses. */
+  readonly others: readonly string[] = [];
   /** Finds what a request is for. */
   protected abstract route(request: Incoming): Route | undefined;
   /** What it answers to who shows a credential that opens nothing. */
@@ -78,7 +80,7 @@ export abstract class FakeService {
   }
 
   /** Answers one request, below `base`: the address under which it is reached here. */
-  async answer(request: Asked, base = this.origin): Promise<Response> {
+  async answer(request: Asked, base = this.#addressOf(request)): Promise<Response> {
     const url = new URL(request.url);
     const path = url.href.slice(base.length).replace(/[?#].*$/, "");
     const text = await request.text();
@@ -89,6 +91,10 @@ export abstract class FakeService {
     const said = response.type === "error" ? "cut" : response.status;
     this.journal.push(`${name} ${method} ${path} ${said}`);
     return response;
+  }
+
+  #addressOf({ url }: Asked): string {
+    return this.others.find((address) => url.startsWith(address)) ?? this.origin;
   }
 
   async #with(name: string, { effect }: Route): Promise<Response> {

@@ -1,5 +1,6 @@
 /** The fake of each provider outside, with what a first key there takes. One line each. */
 import { FakeBitscale } from "./bitscale.ts";
+import { ACCOUNT, FakeCloudflare, POLICIES } from "./cloudflare.ts";
 import type { FakeService } from "./fake.ts";
 
 /** How a key at a service begins. */
@@ -21,6 +22,17 @@ export interface Entry {
   begin(fake: FakeService): Beginning;
 }
 
+/** An entry, by what its fake is. */
+function entry<Fake extends FakeService>(kind: new () => Fake, begin: (fake: Fake) => Beginning): Entry {
+  return {
+    make: () => new kind(),
+    begin: (fake) => {
+      if (!(fake instanceof kind)) throw new Error("another service");
+      return begin(fake);
+    },
+  };
+}
+
 /** A first key that a person made, without a connection. */
 function handedIn(fake: FakeService): Beginning {
   return { key: { fields: { secret: fake.make("by hand").secret } } };
@@ -28,4 +40,8 @@ function handedIn(fake: FakeService): Beginning {
 
 export const FAKES: Record<string, Entry> = {
   bitscale: { make: () => new FakeBitscale(), begin: handedIn },
+  cloudflare: entry(FakeCloudflare, ({ manager }) => ({
+    connection: { config: { accountId: ACCOUNT }, credential: { secret: manager } },
+    key: { config: { policies: POLICIES } },
+  })),
 };
