@@ -2,9 +2,14 @@
 import { bitscale } from "./bitscale.ts";
 import { cloudflare } from "./cloudflare.ts";
 import { access, issuer } from "./issuer.ts";
+import { openai } from "./openai.ts";
 import type { Provider } from "./provider.ts";
+import { sendgrid } from "./sendgrid.ts";
 
-export const PROVIDERS = { issuer, access, bitscale, cloudflare } as const satisfies Record<string, Provider>;
+export const PROVIDERS = { issuer, access, bitscale, cloudflare, openai, sendgrid } as const satisfies Record<
+  string,
+  Provider
+>;
 
 export type ProviderName = keyof typeof PROVIDERS;
 

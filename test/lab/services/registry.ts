@@ -2,6 +2,8 @@
 import { FakeBitscale } from "./bitscale.ts";
 import { ACCOUNT, FakeCloudflare, POLICIES } from "./cloudflare.ts";
 import type { FakeService } from "./fake.ts";
+import { FakeOpenai, PROJECT } from "./openai.ts";
+import { FakeSendgrid } from "./sendgrid.ts";
 
 /** How a key at a service begins. */
 export interface Beginning {
@@ -43,5 +45,13 @@ export const FAKES: Record<string, Entry> = {
   cloudflare: entry(FakeCloudflare, ({ manager }) => ({
     connection: { config: { accountId: ACCOUNT }, credential: { secret: manager } },
     key: { config: { policies: POLICIES } },
+  })),
+  openai: entry(FakeOpenai, ({ admin }) => ({
+    connection: { credential: { secret: admin } },
+    key: { config: { projectId: PROJECT } },
+  })),
+  sendgrid: entry(FakeSendgrid, ({ admin }) => ({
+    connection: { credential: { secret: admin } },
+    key: { config: { scopes: ["mail.send"] } },
   })),
 };
