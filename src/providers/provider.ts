@@ -60,7 +60,14 @@ export type PreflightResult =
   | (Later & { kind: "red"; noSlot?: boolean });
 
 /** References of credentials, as the service lists them. */
-export type ListResult = (Reported & { kind: "listed"; references: string[] }) | (Later & { kind: "failed" });
+export type ListResult =
+  | (Reported & {
+      kind: "listed";
+      references: string[];
+      /** When each was made, where the service says so: milliseconds since the epoch, by reference. */
+      madeAt?: Readonly<Record<string, number>>;
+    })
+  | (Later & { kind: "failed" });
 
 /** When the service says that a credential was last used, milliseconds since the epoch; null for never. */
 export type LastUsedResult = (Reported & { kind: "told"; at: number | null }) | (Later & { kind: "failed" });

@@ -1,4 +1,5 @@
 /** Every provider, one line each. */
+import { awsIam } from "./aws-iam.ts";
 import { bitscale } from "./bitscale.ts";
 import { cloudflare } from "./cloudflare.ts";
 import { access, issuer } from "./issuer.ts";
@@ -6,10 +7,15 @@ import { openai } from "./openai.ts";
 import type { Provider } from "./provider.ts";
 import { sendgrid } from "./sendgrid.ts";
 
-export const PROVIDERS = { issuer, access, bitscale, cloudflare, openai, sendgrid } as const satisfies Record<
-  string,
-  Provider
->;
+export const PROVIDERS = {
+  issuer,
+  access,
+  bitscale,
+  "aws-iam": awsIam,
+  cloudflare,
+  openai,
+  sendgrid,
+} as const satisfies Record<string, Provider>;
 
 export type ProviderName = keyof typeof PROVIDERS;
 

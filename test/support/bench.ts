@@ -36,7 +36,8 @@ export function benchOf(fake: FakeService, given: Partial<ProviderContext>): Ben
     network.use(
       http.all(`${new URL(address).origin}/*`, async ({ request }) => {
         const { method, url, headers } = request;
-        went.push({ method, url, headers, text: await request.clone().text() });
+        const text = new TextDecoder().decode(await request.clone().arrayBuffer());
+        went.push({ method, url, headers, text });
         return fake.answer(request);
       }),
     );

@@ -1,4 +1,5 @@
 /** The fake of each provider outside, with what a first key there takes. One line each. */
+import { FakeAwsIam } from "./aws-iam.ts";
 import { FakeBitscale } from "./bitscale.ts";
 import { ACCOUNT, FakeCloudflare, POLICIES } from "./cloudflare.ts";
 import type { FakeService } from "./fake.ts";
@@ -45,6 +46,10 @@ export const FAKES: Record<string, Entry> = {
   cloudflare: entry(FakeCloudflare, ({ manager }) => ({
     connection: { config: { accountId: ACCOUNT }, credential: { secret: manager } },
     key: { config: { policies: POLICIES } },
+  })),
+  "aws-iam": entry(FakeAwsIam, ({ admin, user }) => ({
+    connection: { credential: admin },
+    key: { config: { userName: user } },
   })),
   openai: entry(FakeOpenai, ({ admin }) => ({
     connection: { credential: { secret: admin } },
