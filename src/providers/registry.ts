@@ -2,6 +2,7 @@
 import { awsIam } from "./aws-iam.ts";
 import { bitscale } from "./bitscale.ts";
 import { cloudflare } from "./cloudflare.ts";
+import { gitlab } from "./gitlab.ts";
 import { access, issuer } from "./issuer.ts";
 import { openai } from "./openai.ts";
 import type { Provider } from "./provider.ts";
@@ -13,6 +14,7 @@ export const PROVIDERS = {
   bitscale,
   "aws-iam": awsIam,
   cloudflare,
+  gitlab,
   openai,
   sendgrid,
 } as const satisfies Record<string, Provider>;

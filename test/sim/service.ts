@@ -38,6 +38,8 @@ export interface Abilities {
   tellsAccount?: boolean;
   /** New credentials show in lists only after this. */
   listLagMs?: number;
+  /** It can be told to revoke although a mint ends the old value; where there is overlap, it always can. */
+  revokes?: boolean;
   /** It refuses a credential that it still keeps, when it is told to. */
   disables?: boolean;
   /** It says when a credential was last used. */
@@ -232,7 +234,7 @@ export class Service {
             ? this.#test(fields.secret, reference)
             : { kind: "indeterminate", problem: "its value is not kept" },
       }),
-      ...(overlap !== "none" && {
+      ...((overlap !== "none" || this.abilities.revokes) && {
         revoke: async ({ connection }, { reference }) => {
           const reply = await this.#call("revoke", connection, () =>
             this.#revoke(reference, accountOf(connection)),

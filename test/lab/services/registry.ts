@@ -3,6 +3,7 @@ import { FakeAwsIam } from "./aws-iam.ts";
 import { FakeBitscale } from "./bitscale.ts";
 import { ACCOUNT, FakeCloudflare, POLICIES } from "./cloudflare.ts";
 import type { FakeService } from "./fake.ts";
+import { FakeGitlab } from "./gitlab.ts";
 import { FakeOpenai, PROJECT } from "./openai.ts";
 import { FakeSendgrid } from "./sendgrid.ts";
 
@@ -51,6 +52,10 @@ export const FAKES: Record<string, Entry> = {
     connection: { credential: admin },
     key: { config: { userName: user } },
   })),
+  gitlab: entry(FakeGitlab, (fake) => {
+    const { secret, reference } = fake.makeToken();
+    return { connection: { credential: { secret: fake.admin } }, key: { fields: { secret }, reference } };
+  }),
   openai: entry(FakeOpenai, ({ admin }) => ({
     connection: { credential: { secret: admin } },
     key: { config: { projectId: PROJECT } },
