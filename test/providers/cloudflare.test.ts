@@ -202,11 +202,22 @@ describe("a key at Cloudflare", () => {
     expect(JSON.stringify(problem)).toContain('"reference"');
   });
 
-  it("may wait for the new token to be used", async () => {
-    const { scene, key } = await connect();
-    const policy = { grace: "1h", revokeWhen: ["newSeen", "oldIdle:1h"] };
-    const body = { ...key, config: { policies: POLICIES }, policy };
-    expect(await scene.keyring.call("POST", "/v1/keys", { body })).toMatchObject({ status: 201 });
+  it("keeps its old token until Cloudflare says that the new one is used and the old one is not", async () => {
+    const { fake, scene, key } = await connect();
+    const policy = { grace: "1h", maxGrace: "3d", revokeWhen: ["newSeen", "oldIdle:1h"] };
+    const old = fake.makeToken("by hand");
+    const adopted = { ...key, policy, fields: { secret: old.secret }, reference: old.reference };
+    await scene.must("POST", "/v1/keys", adopted);
     await quiet(scene);
+    await scene.rotate();
+    await runUntil(scene, Date.now() + parseDuration("6h"));
+    expect(await scene.stages()).toEqual(["previous", "current"]);
+    const [ending] = await scene.events("key.grace.ending");
+    expect(ending?.data.waitsFor).toContain("the new version was not seen yet");
+    const fresh = fake.credentials.at(-1)?.reference ?? "";
+    const token = fake.tokens.get(fresh);
+    if (token) token.lastUsedOn = new Date().toISOString();
+    await runUntil(scene, Date.now() + parseDuration("3h"));
+    expect(await scene.stages()).toEqual(["revoked", "current"]);
   });
 });
