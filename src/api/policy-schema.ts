@@ -89,7 +89,7 @@ const policyShape = {
     .openapi({
       example: ["acknowledged", "oldIdle:1h"],
       description:
-        "What has to be so, all of it, before the old version may go, up to maxGrace: every required destination holds the new one (delivered, the default), every webhook's consumer has acknowledged it (acknowledged), verification has seen it (newSeen), verification has not seen the old one for that long (oldIdle).",
+        "What has to be so, all of it, before the old version may go, up to maxGrace: every required destination holds the new one (delivered, the default), every webhook's consumer has acknowledged it (acknowledged), it was used (newSeen), the old one was not used for that long (oldIdle). The last two need a key that Rekey verifies or a service that tells when a value was last used.",
     }),
   onCeiling: z.enum(["revoke", "hold"]).optional().openapi({
     description:

@@ -55,10 +55,19 @@ export type RevokeResult = (Reported & { kind: "revoked" }) | (Later & { kind: "
 
 export type PreflightResult =
   /** `account`: whose it is, when the service says so. Two credentials with one account see the same keys. */
-  (Reported & { kind: "green"; account?: string }) | (Later & { kind: "red" });
+  | (Reported & { kind: "green"; account?: string })
+  /** `noSlot`: the account is full, of what is not ours to delete. */
+  | (Later & { kind: "red"; noSlot?: boolean });
 
 /** References of credentials, as the service lists them. */
-export type ListResult = (Reported & { kind: "listed"; references: string[] }) | (Later & { kind: "failed" });
+export type ListResult =
+  | (Reported & {
+      kind: "listed";
+      references: string[];
+      /** When each was made, where the service says so: milliseconds since the epoch, by reference. */
+      madeAt?: Readonly<Record<string, number>>;
+    })
+  | (Later & { kind: "failed" });
 
 /** When the service says that a credential was last used, milliseconds since the epoch; null for never. */
 export type LastUsedResult = (Reported & { kind: "told"; at: number | null }) | (Later & { kind: "failed" });
@@ -172,6 +181,8 @@ export interface Provider {
   readonly rateLimit?: Allowance;
   /** Cannot make a first value: a key begins with one that is handed in. */
   readonly needsFirst?: boolean;
+  /** A value that is handed in comes with the service's name for it, although later ones are found by their marker. */
+  readonly needsReference?: boolean;
   /** Opens Rekey's own API. */
   readonly opensApi: boolean;
   /** Takes existing values in another format. */

@@ -1,9 +1,23 @@
 /** Every provider, one line each. */
+import { awsIam } from "./aws-iam.ts";
 import { bitscale } from "./bitscale.ts";
+import { cloudflare } from "./cloudflare.ts";
+import { gitlab } from "./gitlab.ts";
 import { access, issuer } from "./issuer.ts";
+import { openai } from "./openai.ts";
 import type { Provider } from "./provider.ts";
+import { sendgrid } from "./sendgrid.ts";
 
-export const PROVIDERS = { issuer, access, bitscale } as const satisfies Record<string, Provider>;
+export const PROVIDERS = {
+  issuer,
+  access,
+  bitscale,
+  "aws-iam": awsIam,
+  cloudflare,
+  gitlab,
+  openai,
+  sendgrid,
+} as const satisfies Record<string, Provider>;
 
 export type ProviderName = keyof typeof PROVIDERS;
 

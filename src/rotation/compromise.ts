@@ -142,13 +142,14 @@ function respondToCurrent(
   return { action: "started", rotationId: replace(context, key, version, rotation, actor).id };
 }
 
-/** What the policy says, as far as the service allows: where only a mint ends a value, that comes first. */
+/** What the policy says, as far as the service allows: where a mint ends the old value, and may need it alive, that comes first. */
 function choiceFor(context: EngineContext, key: KeyRow): OnCompromise {
   const choice = key.policy.onCompromise ?? "replace-first";
   const isOver = key.expiresAt !== null && key.expiresAt <= context.now();
   if (isOver && choice !== "notify-only") return "revoke-only";
-  const { revoke } = context.providerOf(key);
-  return choice === "revoke-first" && !revoke ? "replace-first" : choice;
+  const { revoke, overlap } = context.providerOf(key);
+  const mintEndsIt = overlap === "none" || !revoke;
+  return choice === "revoke-first" && mintEndsIt ? "replace-first" : choice;
 }
 
 /** Ends a leaked version now. */

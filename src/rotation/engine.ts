@@ -15,7 +15,7 @@ import type { EngineContext } from "./context.ts";
 import { settleRecord, writeRecord } from "./edge.ts";
 import { keyOf, recordOrphan } from "./effects.ts";
 import { factsOf } from "./facts.ts";
-import { reviewGrace } from "./holding.ts";
+import { askForUses, reviewGrace } from "./holding.ts";
 import { transition } from "./machine.ts";
 import { settleDelivery, settleRetirement } from "./outcomes.ts";
 import type { Outage } from "./policy.ts";
@@ -336,11 +336,12 @@ export class Engine {
         return;
       }
       const outcome = await retireVersion(this.#context, before);
+      const uses = outcome ? undefined : await askForUses(this.#context, before);
       row = await this.#commit(() => {
         const fresh = store.versions.get(before.id);
         if (!fresh || fresh.claim !== before.claim) return undefined;
         if (!outcome) {
-          return reviewGrace(this.#context, fresh);
+          return reviewGrace(this.#context, fresh, uses);
         }
         return settleRetirement(this.#context, fresh, outcome, leaseToGoOn(fresh, this.#context.now()));
       });

@@ -31,10 +31,10 @@ function inCloudflare(config: Record<string, unknown>): Place {
   const sent: string[] = [];
   const answer = fake.answer.bind(fake);
   fake.answer = async (request, base) => {
-    const text = await request.text();
-    sent.push(text);
+    const body = await request.arrayBuffer();
+    sent.push(new TextDecoder().decode(body));
     const { url, method, headers } = request;
-    return answer({ url, method, headers, text: async () => text }, base);
+    return answer({ url, method, headers, arrayBuffer: async () => body }, base);
   };
   const always = (fault: LabFault) => () => fake.fail("*", fault, Number.MAX_SAFE_INTEGER);
   return {
@@ -46,7 +46,7 @@ function inCloudflare(config: Record<string, unknown>): Place {
       "does not answer": always("cut-before"),
       "refuses the credential": always("expired"),
       "quotes the value in an error": () => {
-        fake.answer = async (request) => new Response(await request.text(), { status: 400 });
+        fake.answer = async (request) => new Response(await request.arrayBuffer(), { status: 400 });
       },
     },
     held: async (name) => fake.held(`${name}_secret`),

@@ -20,7 +20,8 @@ const LONG = parseDuration("9d");
 /** A key at a service, held by one webhook receiver. */
 async function begin(name: string, entry: Entry) {
   const fake = entry.make();
-  network.use(http.all(`${new URL(fake.origin).origin}/*`, ({ request }) => fake.answer(request)));
+  for (const address of [fake.origin, ...fake.others])
+    network.use(http.all(`${new URL(address).origin}/*`, ({ request }) => fake.answer(request)));
   const scene = await makeScene();
   const hook = await scene.webhook("hook");
   const { connection, key } = entry.begin(fake);

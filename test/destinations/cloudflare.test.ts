@@ -1,11 +1,11 @@
 /** Places in a Cloudflare account, through the whole engine: when a value counts as held, whose names are whose, and what the account shares. */
-import "../support/cloudflare.ts";
 import { describe, expect, it } from "vitest";
 import type { PlanView } from "../../src/keyring/operations/plan.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 import { PROVIDERS } from "../../src/providers/registry.ts";
 import { expectInvalid, expectProblem, makeAccessKey, snapshot } from "../api/fixtures.ts";
-import { ACCOUNT, NAMESPACE, SCRIPT, STORE } from "../lab/services/cloudflare-stores.ts";
+import { ACCOUNT } from "../lab/services/cloudflare.ts";
+import { NAMESPACE, SCRIPT, STORE } from "../lab/services/cloudflare-stores.ts";
 import { serveCloudflare } from "../support/cloudflare.ts";
 import { inside, quiet, ring, runUntil } from "../support/inside.ts";
 import { makeScene, type Scene } from "../support/scene.ts";
@@ -212,12 +212,12 @@ describe("the Secrets Store", () => {
   it("that is full says so in words", async () => {
     const { fake, scene } = await begin();
     await place(scene, "secrets-store", { storeId: STORE });
-    fake.others = 100;
+    fake.othersSecrets = 100;
     await scene.key({ destinations: ["place"] });
     await ring(scene);
     const [unwell] = (await scene.must<{ items: { code: string }[] }>("GET", "/v1/destinations")).items;
     expect(unwell).toMatchObject({ state: "ready", lastCall: { status: 400 } });
-    fake.others = 0;
+    fake.othersSecrets = 0;
     await runUntil(scene, Date.now() + HOUR);
     expect(fake.held("billing_secret")).toBeDefined();
   });

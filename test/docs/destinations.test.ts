@@ -1,5 +1,4 @@
 /** The pages about destinations: they are what the code says, and each of their examples works as it stands. */
-import "../support/cloudflare.ts";
 import { HttpResponse, http } from "msw";
 import { describe, expect, it } from "vitest";
 import { renderDestinationPage } from "../../src/destinations/page.ts";

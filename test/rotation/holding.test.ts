@@ -16,6 +16,7 @@ const ALL_WELL: Evidence = {
   unacknowledged: [],
   newSeenAt: NOW,
   oldSeenAt: null,
+  unknown: null,
   retiredAt: NOW - 2 * HOUR,
 };
 
@@ -28,6 +29,8 @@ describe("what is missing", () => {
     ["quiet, when the old one was seen lately", ["oldIdle:1h"], { oldSeenAt: NOW - HOUR + 1 }, 1],
     ["nothing, when it was seen long ago", ["oldIdle:1h"], { oldSeenAt: NOW - HOUR }, 0],
     ["quiet, when it is in its grace for less", ["oldIdle:3h"], {}, 1],
+    ["what nobody could say, once", ["newSeen", "oldIdle:1h"], { unknown: "no answer" }, 1],
+    ["nothing, when what nobody could say was not asked for", ["delivered"], { unknown: "no answer" }, 0],
     ["nothing that was not asked for", ["newSeen"], { undelivered: ["hook"], unacknowledged: ["hook"] }, 0],
   ])("is %s", (_, conditions, change, count) => {
     expect(findUnmet(conditions, { ...ALL_WELL, ...change }, NOW)).toHaveLength(count);

@@ -175,6 +175,15 @@ describe("a leaked current version", () => {
     expect(findBroken(run)).toEqual([]);
   });
 
+  it("is replaced first, too, where a mint needs the old value alive although it could be revoked", async () => {
+    const { run, simulator, service } = await begin({ overlap: "none", revokes: true }, "revoke-first");
+    expect(leak(run, 1)).toMatchObject({ action: "started" });
+    await simulator.runFor(DAY_MS);
+    expect(stages(run)).toEqual(["revoked: compromised", "current"]);
+    expect(service.live()).toEqual(["ref-2"]);
+    expect(findBroken(run)).toEqual([]);
+  });
+
   it("of a service with a clock of its own does not wait for that clock", async () => {
     const { run, simulator, service } = await begin({ overlap: "provider", find: true });
     leak(run, 1);

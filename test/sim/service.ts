@@ -38,6 +38,12 @@ export interface Abilities {
   tellsAccount?: boolean;
   /** New credentials show in lists only after this. */
   listLagMs?: number;
+  /** It can be told to revoke although a mint ends the old value; where there is overlap, it always can. */
+  revokes?: boolean;
+  /** It refuses a credential that it still keeps, when it is told to. */
+  disables?: boolean;
+  /** It says when a credential was last used. */
+  tellsUse?: boolean;
 }
 
 export interface Credential {
@@ -53,6 +59,10 @@ export interface Credential {
   oldEndsAt?: number;
   acceptedFrom: number;
   listedFrom: number;
+  /** It is kept, and refused. */
+  isDisabled?: boolean;
+  /** When somebody used it last. */
+  usedAt?: number;
   /** When it dies by the service's own clock or died by revocation. */
   endsAt: number;
 }
@@ -126,7 +136,10 @@ export class Service {
   accepts(secret: string): boolean {
     return this.credentials.some(
       (credential) =>
-        credential.secret === secret && this.#isLive(credential) && this.#now >= credential.acceptedFrom,
+        credential.secret === secret &&
+        !credential.isDisabled &&
+        this.#isLive(credential) &&
+        this.#now >= credential.acceptedFrom,
     );
   }
 
@@ -221,12 +234,27 @@ export class Service {
             ? this.#test(fields.secret, reference)
             : { kind: "indeterminate", problem: "its value is not kept" },
       }),
-      ...(overlap !== "none" && {
+      ...((overlap !== "none" || this.abilities.revokes) && {
         revoke: async ({ connection }, { reference }) => {
           const reply = await this.#call("revoke", connection, () =>
             this.#revoke(reference, accountOf(connection)),
           );
           return reply.kind === "answered" ? { kind: "revoked" } : { kind: "failed", ...laterOf(reply) };
+        },
+      }),
+      ...(this.abilities.disables && {
+        disable: async ({ connection }, { reference }) => {
+          const reply = await this.#call("disable", connection, () => this.#disable(reference));
+          return reply.kind === "answered" ? { kind: "revoked" } : { kind: "failed", ...laterOf(reply) };
+        },
+      }),
+      ...(this.abilities.tellsUse && {
+        lastUsed: async ({ connection }, { reference }) => {
+          const used = () => this.credentials.find((one) => one.reference === reference)?.usedAt;
+          const reply = await this.#call("last-used", connection, () => used() ?? null);
+          return reply.kind === "answered"
+            ? { kind: "told", at: reply.value }
+            : { kind: "failed", ...laterOf(reply) };
         },
       }),
       ...(find && {
@@ -248,12 +276,16 @@ export class Service {
   async #test(secret: string, reference: string): Promise<TestResult> {
     const reply = await this.#call("test", "anybody", () => ({
       isAccepted: this.accepts(secret),
-      isDead: !this.credentials.some((one) => one.secret === secret && this.#isLive(one)),
+      isDead: !this.credentials.some((one) => one.secret === secret && !one.isDisabled && this.#isLive(one)),
     }));
     if (reply.kind !== "answered") return { kind: "indeterminate", ...laterOf(reply) };
     const { isAccepted, isDead } = reply.value;
     if (isDead) this.seenDead.rejected.add(reference);
-    if (isAccepted) this.seenValid.add(reference);
+    if (isAccepted) {
+      this.seenValid.add(reference);
+      // Rekey's own test is a use as any other.
+      this.#use(secret);
+    }
     return isAccepted ? { kind: "valid" } : { kind: "rejected", problem: "401" };
   }
 
@@ -296,9 +328,29 @@ export class Service {
     if (!credential) return true;
     if (credential.marker === PERSON && !this.#passesForOurs.has(reference))
       this.broken.push(`promise 4: ${reference}, made by a person, was revoked`);
-    if (this.#isLive(credential)) this.beforeRevoke(credential);
+    if (this.#isLive(credential) && !credential.isDisabled) this.beforeRevoke(credential);
     credential.endsAt = Math.min(credential.endsAt, this.#now);
     return true;
+  }
+
+  /** Has a credential refused that is kept still; one that is not there is refused already. */
+  #disable(reference: string): true {
+    const credential = this.credentials.find((one) => one.reference === reference);
+    if (credential && this.#isLive(credential) && !credential.isDisabled) {
+      this.beforeRevoke(credential);
+      credential.isDisabled = true;
+    }
+    return true;
+  }
+
+  /** Somebody uses a value now. */
+  use(reference: string): void {
+    this.#use(this.credentials.find((one) => one.reference === reference)?.secret ?? "");
+  }
+
+  #use(secret: string): void {
+    const used = this.credentials.find((one) => one.secret === secret);
+    if (used) used.usedAt = this.#now;
   }
 
   /**

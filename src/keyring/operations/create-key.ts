@@ -239,7 +239,8 @@ export function findValueErrors(
   } else if (store.versions.byFingerprint(vault.fingerprint(secret)).length > 0) {
     add("fields.secret", "this value is already kept here");
   }
-  const needsReference = !provider.local && provider.revoke !== undefined && provider.find === undefined;
+  const isFound = provider.find !== undefined && !provider.needsReference;
+  const needsReference = !provider.local && provider.revoke !== undefined && !isFound;
   if (provider.local && reference !== undefined) {
     add("reference", "only goes with a value that a service outside made");
   } else if (needsReference && reference === undefined) {

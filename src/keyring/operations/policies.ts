@@ -189,8 +189,8 @@ function findRevokeWhenErrors(
     const message = "newSeen and oldIdle are not for keys with edge: what is verified there is not seen";
     return [{ path: "policy.revokeWhen", message }];
   }
-  if (!needsEyes || provider.verifiedHere) return [];
-  const message = `${provider.title} does not tell who uses which version; newSeen and oldIdle are for keys that Rekey verifies`;
+  if (!needsEyes || provider.verifiedHere || provider.lastUsed) return [];
+  const message = `${provider.title} does not tell when a value was last used; newSeen and oldIdle need a service that does, or a key that Rekey verifies`;
   return [{ path: "policy.revokeWhen", message }];
 }
 

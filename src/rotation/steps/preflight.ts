@@ -60,7 +60,8 @@ export const preflight: Step = async (context, rotation) => {
     if (red?.kind === "red" || red?.kind === "failed") {
       const { problem, retryAfterMs, report } = red;
       const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
-      return answer({ outcome: { kind: "preflight-red", problem, ...wait }, report });
+      const noSlot = red.kind === "red" && red.noSlot === true;
+      return answer({ outcome: { kind: "preflight-red", problem, noSlot, ...wait }, report });
     }
   }
   const waits = probes.map(({ result }) => (result.kind === "failed" ? (result.retryAfterMs ?? 0) : 0));

@@ -2,7 +2,7 @@
  * The last steps of an old version: revoke it at the service, see that the service refuses it or no longer lists it, and have a witness
  * keep that it is dead before anybody hears so.
  */
-import type { Provider, ProviderContext } from "../../providers/provider.ts";
+import type { Credential, Provider, ProviderContext, RevokeResult } from "../../providers/provider.ts";
 import type { VersionRow } from "../../store/versions.ts";
 import { TIME_ASKED_AGAIN_MS } from "../backoff.ts";
 import { credentialOf, type EngineContext, providerContext } from "../context.ts";
@@ -27,7 +27,7 @@ export async function retireVersion(
   }
   const asks = providerContext(context, key, version, version.connectionRevision);
   if (mustRevoke(version) && provider.revoke) {
-    const result = await provider.revoke(asks, credentialOf(context, version));
+    const result = await end(provider, asks, credentialOf(context, version));
     if (result.kind === "failed") return { kind: "revoke-failed", ...waitOf(result.retryAfterMs) };
     // Between a call to the outside and its confirmation there is a commit; what is a function of ours needs none.
     if (version.serviceRevokedAt === null && !provider.local) return { kind: "revoked" };
@@ -39,6 +39,15 @@ export async function retireVersion(
   if (waits) return { kind: "revoke-failed" };
   if (seen.kind === "seen-dead" && !(await isAnchored(context, [version]))) return { kind: "unclear" };
   return seen;
+}
+
+/**
+ * Ends a credential. Where the service can refuse it while it still keeps it, that comes first, so that a revocation which fails leaves
+ * nothing open. Only the revocation counts: when it fails, both are done again.
+ */
+async function end(provider: Provider, asks: ProviderContext, credential: Credential): Promise<RevokeResult> {
+  await provider.disable?.(asks, credential);
+  return (await provider.revoke?.(asks, credential)) ?? { kind: "failed", problem: "it cannot be revoked" };
 }
 
 async function confirmDead(

@@ -90,9 +90,18 @@ async function lookForMarkers(
     : { outcome: { kind: "none-found", settled } };
 }
 
+/** How far a service's clock may be from ours. */
+const CLOCKS_DIFFER_MS = 60_000;
+
+/** Whether what was made then may have been made by a call to mint that began at `intentAt`. */
+function mayBeOurs(madeAt: number | undefined, intentAt: number | null, { timeoutMs }: Provider): boolean {
+  if (madeAt === undefined || intentAt === null) return true;
+  return madeAt >= intentAt - CLOCKS_DIFFER_MS && madeAt <= intentAt + timeoutMs + CLOCKS_DIFFER_MS;
+}
+
 /**
- * Exactly one stranger since preflight is ours. More may be a person's: those are never touched. A single one may be a person's, too, as
- * long as ours may still land, so nothing is decided before.
+ * Exactly one stranger since preflight is ours. More may be a person's: those are never touched, and neither is what was made at another
+ * time, where the service tells. A single one may be a person's, too, as long as ours may still land, so nothing is decided before.
  */
 async function compareLists(
   context: EngineContext,
@@ -115,7 +124,7 @@ async function compareLists(
     context,
     key,
     result.references.filter((reference) => !before.has(reference)),
-  );
+  ).filter((reference) => mayBeOurs(result.madeAt?.[reference], rotation.intentAt, provider));
   if (strangers.length === 0 || !settled) return { outcome: { kind: "none-found", settled } };
   const rival = rivalOf(context, key);
   if (rival && rival.step !== "settle") {

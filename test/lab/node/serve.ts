@@ -36,14 +36,14 @@ function stop(): void {
 async function serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
   const chunks: Buffer[] = [];
   for await (const chunk of incoming) chunks.push(Buffer.from(chunk));
-  const text = Buffer.concat(chunks).toString("utf8");
+  const body = new Uint8Array(Buffer.concat(chunks));
   const headers = new Headers();
   for (const [name, value] of Object.entries(incoming.headers)) headers.set(name, String(value));
   const request: Asked = {
     url: new URL(incoming.url ?? "/", `http://${HOST}:${incoming.socket.localPort}`).href,
     method: incoming.method ?? "GET",
     headers,
-    text: async () => text,
+    arrayBuffer: async () => body.buffer,
   };
   const answer = (await desk?.handle(request)) ?? new Response(null, { status: 503 });
   // A connection that breaks has no status.

@@ -3,9 +3,9 @@
  * as many looks as are set, and only then holds what was written; no value of it is ever shown.
  */
 import { z } from "zod";
+import { ACCOUNT } from "./cloudflare.ts";
 import { FakeService, type Incoming, jsonOf, type Route } from "./fake.ts";
 
-export const ACCOUNT = "0123456789abcdef0123456789abcdef";
 export const STORE = "8f7a1cdced6342c18d223ece462fd88d";
 export const SCRIPT = "shop";
 export const NAMESPACE = "0f2ac74b498b48028cb68387c421e279";
@@ -58,7 +58,7 @@ export class FakeCloudflareStores extends FakeService {
   /** Looks after which what was written to the store is active. */
   pendingLooks = 1;
   /** Secrets of others in the account. */
-  others = 0;
+  othersSecrets = 0;
   /** Names that KV does not write. */
   readonly unwritable = new Set<string>();
   #ids = 0;
@@ -94,7 +94,7 @@ export class FakeCloudflareStores extends FakeService {
       [`PATCH ${store}/{id}`]: ["change", () => this.#change(path.split("/").at(-1) ?? "", text)],
       "GET /secrets_store/quota": [
         "quota",
-        () => success({ secrets: { quota: QUOTA, usage: this.others + this.secrets.length } }),
+        () => success({ secrets: { quota: QUOTA, usage: this.othersSecrets + this.secrets.length } }),
       ],
       [`GET ${script}/secrets`]: [
         "bindings",
@@ -125,7 +125,7 @@ export class FakeCloudflareStores extends FakeService {
     if (!wanted || wanted.some(({ value }) => Buffer.byteLength(value) > MAX_SECRET_BYTES))
       return failure(400, 1001);
     if (wanted.some(({ name }) => this.secrets.some((one) => one.name === name))) return failure(400, 1002);
-    if (this.others + this.secrets.length + wanted.length > QUOTA) return failure(400, 1003);
+    if (this.othersSecrets + this.secrets.length + wanted.length > QUOTA) return failure(400, 1003);
     const made = wanted.map(({ name, value, comment = "" }) => {
       this.#ids += 1;
       const next = { value, looks: this.pendingLooks };

@@ -3,7 +3,7 @@
  * see what was called and what lives. Speaks `Request`-like objects and `Response`, on whichever server.
  */
 import { z } from "zod";
-import { type Asked, type FakeService, jsonOf, LAB_FAULTS } from "./fake.ts";
+import { type Asked, type FakeService, jsonOf, LAB_FAULTS, textOf } from "./fake.ts";
 import { type Entry, FAKES, STORES } from "./registry.ts";
 
 /** One service with how it was begun. */
@@ -100,13 +100,13 @@ export class Desk {
       case "POST begin":
         return Response.json(this.begin(service));
       case "POST faults": {
-        const fault = faultSchema.safeParse(jsonOf(await request.text()));
+        const fault = faultSchema.safeParse(jsonOf(await textOf(request)));
         if (!fault.success) return problem(422, z.prettifyError(fault.error));
         fake.fail(fault.data.call, fault.data.fault, fault.data.times);
         return Response.json(fault.data);
       }
       case "POST credentials": {
-        const wanted = credentialSchema.safeParse(jsonOf((await request.text()) || "{}"));
+        const wanted = credentialSchema.safeParse(jsonOf((await textOf(request)) || "{}"));
         if (!wanted.success) return problem(422, z.prettifyError(wanted.error));
         const { label, byPerson } = wanted.data;
         return Response.json(fake.make(label, { byPerson }));

@@ -49,7 +49,12 @@ export interface Incoming {
 }
 
 /** A request as it comes, from whichever server. */
-export type Asked = Pick<Request, "url" | "method" | "headers"> & { text(): Promise<string> };
+export type Asked = Pick<Request, "url" | "method" | "headers"> & { arrayBuffer(): Promise<ArrayBuffer> };
+
+/** A request's body. Not by `text()`: workerd warns of forms, which it takes for something else than text. */
+export async function textOf(request: Pick<Asked, "arrayBuffer">): Promise<string> {
+  return new TextDecoder().decode(await request.arrayBuffer());
+}
 
 const RETRY_AFTER_SECONDS = 7;
 const SLOW_MS = 30;
@@ -67,6 +72,8 @@ export abstract class FakeService {
   abstract readonly name: string;
   /** Where it is when nobody says otherwise, without a slash at its end. */
   abstract readonly origin: string;
+  /** Where else it is, for a service that has several addresses. */
+  readonly others: readonly string[] = [];
   /** Finds what a request is for. */
   protected abstract route(request: Incoming): Route | undefined;
   /** What it answers to who shows a credential that opens nothing. */
@@ -78,10 +85,10 @@ export abstract class FakeService {
   }
 
   /** Answers one request, below `base`: the address under which it is reached here. */
-  async answer(request: Asked, base = this.origin): Promise<Response> {
+  async answer(request: Asked, base = this.#addressOf(request)): Promise<Response> {
     const url = new URL(request.url);
     const path = url.href.slice(base.length).replace(/[?#].*$/, "");
-    const text = await request.text();
+    const text = await textOf(request);
     const { method, headers } = request;
     const route = this.route({ method, path, query: url.searchParams, headers, text });
     const name = route?.name ?? "unknown";
@@ -89,6 +96,10 @@ export abstract class FakeService {
     const said = response.type === "error" ? "cut" : response.status;
     this.journal.push(`${name} ${method} ${path} ${said}`);
     return response;
+  }
+
+  #addressOf({ url }: Asked): string {
+    return this.others.find((address) => url.startsWith(address)) ?? this.origin;
   }
 
   async #with(name: string, { effect }: Route): Promise<Response> {

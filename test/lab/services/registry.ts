@@ -1,7 +1,12 @@
 /** The fake of each service outside, with what a first key or a connection there takes. One line each. */
+import { FakeAwsIam } from "./aws-iam.ts";
 import { FakeBitscale } from "./bitscale.ts";
-import { ACCOUNT, FakeCloudflareStores } from "./cloudflare-stores.ts";
+import { ACCOUNT, FakeCloudflare, POLICIES } from "./cloudflare.ts";
+import { FakeCloudflareStores } from "./cloudflare-stores.ts";
 import type { FakeService } from "./fake.ts";
+import { FakeGitlab } from "./gitlab.ts";
+import { FakeOpenai, PROJECT } from "./openai.ts";
+import { FakeSendgrid } from "./sendgrid.ts";
 
 /** How a key at a service begins. */
 export interface Beginning {
@@ -24,6 +29,17 @@ export interface Entry {
   pointAt?(address: string): Record<string, unknown>;
 }
 
+/** An entry, by what its fake is. */
+function entry<Fake extends FakeService>(kind: new () => Fake, begin: (fake: Fake) => Beginning): Entry {
+  return {
+    make: () => new kind(),
+    begin: (fake) => {
+      if (!(fake instanceof kind)) throw new Error("another service");
+      return begin(fake);
+    },
+  };
+}
+
 /** A first key that a person made, without a connection. */
 function handedIn(fake: FakeService): Beginning {
   return { key: { fields: { secret: fake.make("by hand").secret } } };
@@ -38,6 +54,26 @@ function inCloudflare(fake: FakeService): Beginning {
 /** Those that issue keys, by the name of their provider. */
 export const FAKES: Record<string, Entry> = {
   bitscale: { make: () => new FakeBitscale(), begin: handedIn },
+  cloudflare: entry(FakeCloudflare, ({ manager }) => ({
+    connection: { config: { accountId: ACCOUNT }, credential: { secret: manager } },
+    key: { config: { policies: POLICIES } },
+  })),
+  "aws-iam": entry(FakeAwsIam, ({ admin, user }) => ({
+    connection: { credential: admin },
+    key: { config: { userName: user } },
+  })),
+  gitlab: entry(FakeGitlab, (fake) => {
+    const { secret, reference } = fake.makeToken();
+    return { connection: { credential: { secret: fake.admin } }, key: { fields: { secret }, reference } };
+  }),
+  openai: entry(FakeOpenai, ({ admin }) => ({
+    connection: { credential: { secret: admin } },
+    key: { config: { projectId: PROJECT } },
+  })),
+  sendgrid: entry(FakeSendgrid, ({ admin }) => ({
+    connection: { credential: { secret: admin } },
+    key: { config: { scopes: ["mail.send"] } },
+  })),
 };
 
 /** Those that hold values for destinations, by their own name. */
