@@ -1,9 +1,15 @@
 /** Every provider, one line each. */
 import { bitscale } from "./bitscale.ts";
 import { access, issuer } from "./issuer.ts";
+import { log10x } from "./log10x.ts";
 import type { Provider } from "./provider.ts";
 
-export const PROVIDERS = { issuer, access, bitscale } as const satisfies Record<string, Provider>;
+export const PROVIDERS = {
+  issuer,
+  access,
+  bitscale,
+  log10x,
+} as const satisfies Record<string, Provider>;
 
 export type ProviderName = keyof typeof PROVIDERS;
 

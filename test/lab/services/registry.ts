@@ -1,6 +1,7 @@
 /** The fake of each provider outside, with what a first key there takes. One line each. */
 import { FakeBitscale } from "./bitscale.ts";
 import type { FakeService } from "./fake.ts";
+import { FakeLog10x } from "./log10x.ts";
 
 /** How a key at a service begins. */
 export interface Beginning {
@@ -28,4 +29,5 @@ function handedIn(fake: FakeService): Beginning {
 
 export const FAKES: Record<string, Entry> = {
   bitscale: { make: () => new FakeBitscale(), begin: handedIn },
+  log10x: { make: () => new FakeLog10x(), begin: handedIn },
 };
