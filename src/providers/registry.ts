@@ -1,4 +1,5 @@
 /** Every provider, one line each. */
+import { a2amarket } from "./a2amarket.ts";
 import { bitscale } from "./bitscale.ts";
 import { access, issuer } from "./issuer.ts";
 import { log10x } from "./log10x.ts";
@@ -7,6 +8,7 @@ import type { Provider } from "./provider.ts";
 export const PROVIDERS = {
   issuer,
   access,
+  a2amarket,
   bitscale,
   log10x,
 } as const satisfies Record<string, Provider>;

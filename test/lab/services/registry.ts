@@ -1,4 +1,5 @@
 /** The fake of each provider outside, with what a first key there takes. One line each. */
+import { AGENT_ID, FakeA2aMarket } from "./a2amarket.ts";
 import { FakeBitscale } from "./bitscale.ts";
 import type { FakeService } from "./fake.ts";
 import { FakeLog10x } from "./log10x.ts";
@@ -28,6 +29,10 @@ function handedIn(fake: FakeService): Beginning {
 }
 
 export const FAKES: Record<string, Entry> = {
+  a2amarket: {
+    make: () => new FakeA2aMarket(),
+    begin: (fake) => ({ key: { ...handedIn(fake).key, config: { agentId: AGENT_ID } } }),
+  },
   bitscale: { make: () => new FakeBitscale(), begin: handedIn },
   log10x: { make: () => new FakeLog10x(), begin: handedIn },
 };
