@@ -2,6 +2,7 @@
 import { a2amarket } from "./a2amarket.ts";
 import { bitscale } from "./bitscale.ts";
 import { access, issuer } from "./issuer.ts";
+import { lightningfaucet } from "./lightningfaucet.ts";
 import { log10x } from "./log10x.ts";
 import type { Provider } from "./provider.ts";
 
@@ -10,6 +11,7 @@ export const PROVIDERS = {
   access,
   a2amarket,
   bitscale,
+  lightningfaucet,
   log10x,
 } as const satisfies Record<string, Provider>;
 

@@ -1,7 +1,8 @@
 /** The fake of each provider outside, with what a first key there takes. One line each. */
-import { AGENT_ID, FakeA2aMarket } from "./a2amarket.ts";
+import { AGENT_ID as A2A_AGENT, FakeA2aMarket } from "./a2amarket.ts";
 import { FakeBitscale } from "./bitscale.ts";
 import type { FakeService } from "./fake.ts";
+import { FakeLightningFaucet, AGENT_ID as LIGHTNING_AGENT } from "./lightningfaucet.ts";
 import { FakeLog10x } from "./log10x.ts";
 
 /** How a key at a service begins. */
@@ -31,8 +32,15 @@ function handedIn(fake: FakeService): Beginning {
 export const FAKES: Record<string, Entry> = {
   a2amarket: {
     make: () => new FakeA2aMarket(),
-    begin: (fake) => ({ key: { ...handedIn(fake).key, config: { agentId: AGENT_ID } } }),
+    begin: (fake) => ({ key: { ...handedIn(fake).key, config: { agentId: A2A_AGENT } } }),
   },
   bitscale: { make: () => new FakeBitscale(), begin: handedIn },
+  lightningfaucet: {
+    make: () => new FakeLightningFaucet(),
+    begin: (fake: FakeLightningFaucet) => ({
+      connection: { credential: { secret: fake.operator(true).secret } },
+      key: { fields: { secret: fake.agent().secret }, config: { agentId: LIGHTNING_AGENT } },
+    }),
+  },
   log10x: { make: () => new FakeLog10x(), begin: handedIn },
 };
