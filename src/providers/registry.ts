@@ -3,6 +3,7 @@ import { a2amarket } from "./a2amarket.ts";
 import { bitscale } from "./bitscale.ts";
 import { access, issuer } from "./issuer.ts";
 import { lightningfaucet } from "./lightningfaucet.ts";
+import { llmconveyors } from "./llmconveyors.ts";
 import { log10x } from "./log10x.ts";
 import type { Provider } from "./provider.ts";
 
@@ -12,6 +13,7 @@ export const PROVIDERS = {
   a2amarket,
   bitscale,
   lightningfaucet,
+  llmconveyors,
   log10x,
 } as const satisfies Record<string, Provider>;
 

@@ -3,6 +3,7 @@ import { AGENT_ID as A2A_AGENT, FakeA2aMarket } from "./a2amarket.ts";
 import { FakeBitscale } from "./bitscale.ts";
 import type { FakeService } from "./fake.ts";
 import { FakeLightningFaucet, AGENT_ID as LIGHTNING_AGENT } from "./lightningfaucet.ts";
+import { FakeLlmConveyors } from "./llmconveyors.ts";
 import { FakeLog10x } from "./log10x.ts";
 
 /** How a key at a service begins. */
@@ -41,6 +42,16 @@ export const FAKES: Record<string, Entry> = {
       connection: { credential: { secret: fake.operator(true).secret } },
       key: { fields: { secret: fake.agent().secret }, config: { agentId: LIGHTNING_AGENT } },
     }),
+  },
+  llmconveyors: {
+    make: () => new FakeLlmConveyors(),
+    begin: (fake: FakeLlmConveyors) => {
+      const { secret, reference } = fake.makeKey("by hand");
+      return {
+        connection: { credential: { secret: fake.makeAdmin().secret } },
+        key: { fields: { secret }, reference },
+      };
+    },
   },
   log10x: { make: () => new FakeLog10x(), begin: handedIn },
 };
