@@ -139,7 +139,7 @@ function cleanCode(code: string | undefined): string | undefined {
 }
 
 function outboundOf({ method, url, headers = {}, query = {}, json, form, text, timeoutMs }: ApiRequest) {
-  const pairs = Object.entries(query).flatMap(([name, value]) =>
+  const pairs = Object.entries(query).flatMap(([name, value]): [string, string][] =>
     value === undefined ? [] : [[name, String(value)]],
   );
   const search = pairs.length > 0 ? `${url.includes("?") ? "&" : "?"}${new URLSearchParams(pairs)}` : "";

@@ -8,8 +8,14 @@ export interface Sql {
   transaction<T>(body: () => T): T;
 }
 
+/** The part of a Durable Object's storage that is used; its own type needs the Workers' globals. */
+interface Storage {
+  sql: { exec(query: string, ...params: SqlValue[]): { toArray(): unknown[] } };
+  transactionSync<T>(body: () => T): T;
+}
+
 /** Sql over a Durable Object's storage (https://developers.cloudflare.com/durable-objects/api/sqlite-storage-api/). */
-export function durableObjectSql(storage: DurableObjectStorage): Sql {
+export function durableObjectSql(storage: Storage): Sql {
   return {
     all: <Row>(query: string, ...params: SqlValue[]) => storage.sql.exec(query, ...params).toArray() as Row[],
     transaction: (body) => storage.transactionSync(body),
