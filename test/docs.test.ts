@@ -3,12 +3,17 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
+import { z } from "zod";
 import errors from "../docs/errors.md?raw";
 import storage from "../docs/storage.md?raw";
 import readme from "../README.md?raw";
 import { CATALOGUE } from "../src/errors/catalogue.ts";
 import { renderErrorsPage } from "../src/errors/page.ts";
 import { TOKEN_PATTERN } from "../src/issuer/token.ts";
+import { findUnregistered, PAGES, PROVIDER_PAGES } from "../src/local/pages/all.ts";
+import { findGaps, renderProviderPage } from "../src/local/pages/provider.ts";
+import type { Provider } from "../src/providers/provider.ts";
+import { PROVIDERS } from "../src/providers/registry.ts";
 import { makeKeyring } from "./support/api.ts";
 
 describe("the README", () => {
@@ -16,6 +21,84 @@ describe("the README", () => {
     const [, expression] = /## Finding leaked keys[\s\S]*?```\n(.*)\n```/.exec(readme) ?? [];
     expect(expression).toBe(TOKEN_PATTERN.source);
   });
+});
+
+describe("the pages of providers", () => {
+  const pages = import.meta.glob<string>("../docs/providers/*.md", {
+    query: "?raw",
+    import: "default",
+    eager: true,
+  });
+  const modules = import.meta.glob<Record<string, unknown>>("../src/providers/*.ts", { eager: true });
+  const all: Provider[] = Object.values(PROVIDERS);
+
+  it("are what `npm run docs` makes of the code, one for each provider and none for anything else", () => {
+    const expected = PAGES.filter(({ path }) => path.startsWith(PROVIDER_PAGES));
+    expect(pages).toEqual(Object.fromEntries(expected.map(({ path, render }) => [`../${path}`, render("")])));
+    expect(expected).toHaveLength(all.length);
+  });
+
+  it("are all named in the README's table, which is made, too", () => {
+    const table = PAGES.find(({ path }) => path === "README.md");
+    expect(table?.render(readme)).toBe(readme);
+    for (const { name } of all) expect(readme).toContain(`(docs/providers/${name}.md)`);
+  });
+
+  it("know every provider that a file of src/providers exports", () => {
+    expect(findUnregistered(modules)).toEqual([]);
+    const stray = { ...PROVIDERS.bitscale, name: "stray" };
+    expect(findUnregistered({ ...modules, "stray.ts": { stray } })).toEqual([
+      "stray.ts: the provider stray is not in src/providers/registry.ts",
+    ]);
+  });
+
+  it("want to be told what a provider needs and does", () => {
+    expect(all.flatMap(findGaps)).toEqual([]);
+    const { about: _, ...silent } = PROVIDERS.bitscale;
+    expect(findGaps(silent)).toEqual(["bitscale: has no about"]);
+    const vague: Provider = {
+      ...PROVIDERS.log10x,
+      about: {
+        page: "somewhere",
+        leastScope: " ",
+        calls: { mint: "POST /" },
+        notes: [],
+        unverified: [],
+      },
+      config: z.strictObject({ region: z.string() }),
+    };
+    expect(findGaps(vague)).toEqual([
+      "log10x: about.page is no https address",
+      "log10x: about.leastScope is empty",
+      "log10x: about.calls lacks preflight",
+      "log10x: about.calls lacks test",
+      "log10x: about.instead is missing",
+      "log10x: key config.region has no description",
+    ]);
+  });
+
+  it("show the fields of every form that a credential may have", () => {
+    const credential = z.discriminatedUnion("kind", [
+      z.strictObject({ kind: z.literal("token"), token: z.string().describe("The token.") }),
+      z.strictObject({ kind: z.literal("user"), user: z.string().describe("Who it is.") }),
+    ]);
+    const { connection } = PROVIDERS.llmconveyors;
+    if (!connection) throw new Error("it has one");
+    const page = renderProviderPage({ ...PROVIDERS.llmconveyors, connection: { ...connection, credential } });
+    expect(page).toContain("| `kind` | needed |  One of `token`, `user`. |");
+    expect(page).toContain("| `token` | in one form | The token. |");
+    expect(page).toContain("| `user` | in one form | Who it is. |");
+  });
+
+  it.each(all.map((provider) => [provider.name, provider] as const))(
+    "%s shows calls whose bodies are JSON, and no undefined",
+    (_, provider) => {
+      const page = renderProviderPage(provider);
+      expect(page).not.toMatch(/undefined|\[object/);
+      const bodies = [...page.matchAll(/-d '([^']*)'/g)].map(([, body = ""]) => JSON.parse(body));
+      expect(bodies.at(-1)).toMatchObject({ provider: provider.name, name: `${provider.name}-key` });
+    },
+  );
 });
 
 describe("docs/storage.md", () => {

@@ -22,6 +22,7 @@ export const keySchema = z.object({
   id: z.string(),
   name: z.string(),
   currentVersion: z.int().nullable(),
+  cooldownUntil: z.string().nullable(),
   nextRotationAt: z.string().nullable(),
   rotation: z.string().nullable(),
   versions: z.array(versionSchema),

@@ -1,31 +1,50 @@
-/** `npm run docs`: writes the pages that are made from the code. With `--check` it writes nothing and fails on a stale one. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+/**
+ * `npm run docs`: writes the pages that are made from the code. With `--check` it writes nothing and fails on a page that is stale,
+ * missing or of no provider, on a provider that is not registered, and on one that does not say enough of itself.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { renderDestinationPage } from "../destinations/page.ts";
-import { DESTINATIONS } from "../destinations/registry.ts";
-import { renderErrorsPage } from "../errors/page.ts";
-
-const PAGES = [
-  { path: "docs/errors.md", render: renderErrorsPage },
-  ...Object.values(DESTINATIONS).map((destination) => ({
-    path: `docs/destinations/${destination.type}.md`,
-    render: () => renderDestinationPage(destination),
-  })),
-];
+import type { Provider } from "../providers/provider.ts";
+import { PROVIDERS } from "../providers/registry.ts";
+import { findUnregistered, PAGES, PROVIDER_PAGES } from "./pages/all.ts";
+import { findGaps } from "./pages/provider.ts";
 
 const { check } = parseArgs({ options: { check: { type: "boolean", default: false } } }).values;
-const root = new URL("../..", import.meta.url);
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const PROVIDERS_FOLDER = "src/providers/";
+
+function fail(problem: string): void {
+  console.error(problem);
+  process.exitCode = 1;
+}
+
+const files = readdirSync(root + PROVIDERS_FOLDER).map((name) => `${PROVIDERS_FOLDER}${name}`);
+const modules = await Promise.all(files.map(async (path) => [path, await import(root + path)] as const));
+const providers: Provider[] = Object.values(PROVIDERS);
+for (const problem of [...findUnregistered(Object.fromEntries(modules)), ...providers.flatMap(findGaps)])
+  fail(problem);
 
 for (const { path, render } of PAGES) {
-  const file = fileURLToPath(new URL(path, root));
-  const text = render();
-  if (existsSync(file) && readFileSync(file, "utf8") === text) continue;
-  if (check) {
-    console.error(`${path} is stale; run: npm run docs`);
-    process.exitCode = 1;
-  } else {
+  const file = root + path;
+  const present = existsSync(file) ? readFileSync(file, "utf8") : "";
+  const text = render(present);
+  if (text === present) continue;
+  if (check) fail(`${path} is stale; run: npm run docs`);
+  else {
+    mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, text);
     console.log(`${path} written`);
+  }
+}
+
+const known = PAGES.map(({ path }) => path);
+const present = existsSync(root + PROVIDER_PAGES) ? readdirSync(root + PROVIDER_PAGES) : [];
+for (const path of present.map((name) => `${PROVIDER_PAGES}${name}`).filter((one) => !known.includes(one))) {
+  if (check) fail(`${path} is of no provider; run: npm run docs`);
+  else {
+    rmSync(root + path);
+    console.log(`${path} removed`);
   }
 }

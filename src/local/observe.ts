@@ -14,6 +14,8 @@ export const SOON_MS = 10_000;
 const ANSWER_WITHIN_MS = 5_000;
 
 export interface Stage {
+  /** The key that is rotated. */
+  keyName: string;
   screen: Screen;
   checks: Checks;
   client: Client;
@@ -24,12 +26,12 @@ export interface Stage {
 
 /** Waits for something to be seen of the key or of its rotation. */
 export function watch<T>(
-  { checks, client }: Stage,
+  { checks, client, keyName }: Stage,
   expected: string,
   look: (key: Key, rotation: Rotation) => T | undefined,
 ): Promise<T> {
-  return checks.until(`the rotation of ${LEGACY}`, expected, SOON_MS, async () => {
-    const [key, [rotation]] = await Promise.all([client.key(LEGACY), client.rotationsOf(LEGACY)]);
+  return checks.until(`the rotation of ${keyName}`, expected, SOON_MS, async () => {
+    const [key, [rotation]] = await Promise.all([client.key(keyName), client.rotationsOf(keyName)]);
     const seen = `${rotation?.state} at ${rotation?.step}${rotation?.problem ? `, ${rotation.problem}` : ""}`;
     return { found: rotation && look(key, rotation), seen };
   });
@@ -52,12 +54,12 @@ export function hear<Kind extends Notice["kind"]>(
 
 /** Waits until the namespace that consumers read holds the value that is meant; returns it. */
 export function readKv(
-  { checks, worker }: Stage,
+  { checks, worker, keyName }: Stage,
   expected: string,
   isIt: (value: string) => boolean,
 ): Promise<string> {
   return checks.until("Workers KV", expected, SOON_MS, async () => {
-    const value = await worker.readKey(LEGACY);
+    const value = await worker.readKey(keyName);
     return {
       found: value !== null && isIt(value) ? value : undefined,
       seen: value === null ? "nothing" : "another value",
@@ -91,7 +93,8 @@ export function digestOf(value: string): string {
   return createHash("sha256").update(value).digest("hex");
 }
 
-/** A value as it may be shown: what it begins with by name, and its last four characters. */
+/** A value as it may be shown: what it begins with by name, if that is short, and its last four characters. */
 export function shorten(value: string): string {
-  return `${value.slice(0, value.lastIndexOf("_") + 1)}…${value.slice(-4)}`;
+  const [prefix = ""] = /^[A-Za-z]{1,10}_(?:[A-Za-z]{1,10}_)?/.exec(value) ?? [];
+  return `${prefix}…${value.slice(-4)}`;
 }

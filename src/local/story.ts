@@ -39,17 +39,25 @@ const ALARM_SLACK_MS = 5_000;
 const LAST_LOOK_SECONDS = 2;
 
 export async function makeDestinations(stage: Stage): Promise<void> {
-  const { screen, checks, client, receiver, receiverUrl } = stage;
-  const create = (body: object) => client.call(destinationSchema, "POST", "/v1/destinations", body);
+  const { screen, client } = stage;
   // Other places see a KV write within a minute; here there is only one place, so nothing has to wait for it.
-  await create({ name: "kv", type: "kv", config: { propagation: "0" } });
+  await client.call(destinationSchema, "POST", "/v1/destinations", {
+    name: "kv",
+    type: "kv",
+    config: { propagation: "0" },
+  });
   screen.done("Destination", "Workers KV, namespace KEYS");
-  const made = await create({
+  await makeWebhook(stage);
+}
+
+/** Makes the destination `partner-app`, the receiver, which trusts what Rekey signs and nothing else. */
+export async function makeWebhook(stage: Stage): Promise<void> {
+  const { screen, checks, client, receiver, receiverUrl } = stage;
+  const { signingSecret } = await client.call(destinationSchema, "POST", "/v1/destinations", {
     name: "partner-app",
     type: "webhook",
     config: { url: receiverUrl, secretMode: "plain" },
   });
-  const { signingSecret } = made;
   if (signingSecret === undefined) throw new Error("a webhook destination came without its signing secret");
   receiver.order({ kind: "trust", signingSecret });
   screen.done("Destination", "webhook to the receiver, with a signing secret of its own");

@@ -1,9 +1,14 @@
 /** Every provider, one line each. */
+
+import { a2amarket } from "./a2amarket.ts";
 import { awsIam } from "./aws-iam.ts";
 import { bitscale } from "./bitscale.ts";
 import { cloudflare } from "./cloudflare.ts";
 import { gitlab } from "./gitlab.ts";
 import { access, issuer } from "./issuer.ts";
+import { lightningfaucet } from "./lightningfaucet.ts";
+import { llmconveyors } from "./llmconveyors.ts";
+import { log10x } from "./log10x.ts";
 import { openai } from "./openai.ts";
 import type { Provider } from "./provider.ts";
 import { sendgrid } from "./sendgrid.ts";
@@ -12,11 +17,15 @@ export const PROVIDERS = {
   issuer,
   access,
   bitscale,
-  "aws-iam": awsIam,
+  a2amarket,
+  llmconveyors,
+  lightningfaucet,
+  log10x,
   cloudflare,
-  gitlab,
   openai,
   sendgrid,
+  "aws-iam": awsIam,
+  gitlab,
 } as const satisfies Record<string, Provider>;
 
 export type ProviderName = keyof typeof PROVIDERS;

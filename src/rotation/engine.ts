@@ -11,6 +11,7 @@ import { advanceRotation, intendMint, type StepNews } from "./changes.ts";
 import { finishChore } from "./chores.ts";
 import { type Claim, claimDue, claimFresh, InFlight, leaseToGoOn } from "./claims.ts";
 import { endPatience } from "./compromise.ts";
+import { findHold } from "./connections.ts";
 import type { EngineContext } from "./context.ts";
 import { settleRecord, writeRecord } from "./edge.ts";
 import { keyOf, recordOrphan } from "./effects.ts";
@@ -268,11 +269,18 @@ export class Engine {
       return { row, result: Promise.resolve({ outcome: { kind: "mint-in-doubt", problem } }) };
     }
     const { store } = this.#context;
-    const intended = store.transaction(() => {
+    const claimed = store.transaction(() => {
       const fresh = store.rotations.get(row.id);
-      return fresh?.live && fresh.claim === row.claim ? intendMint(this.#context, fresh) : undefined;
+      if (!fresh?.live || fresh.claim !== row.claim) return undefined;
+      // Since the preflight, the replacement of the key that opens its connection may have begun, or a use of this one.
+      const hold = fresh.urgent ? undefined : findHold(this.#context, keyOf(this.#context, fresh), fresh);
+      return hold === undefined ? { intended: intendMint(this.#context, fresh) } : { hold };
     });
-    return intended && { row: intended, result: step(this.#context, intended) };
+    if (claimed?.hold !== undefined) {
+      const outcome = { kind: "preflight-red", problem: claimed.hold } as const;
+      return { row: { ...row, step: "preflight" }, result: Promise.resolve({ outcome }) };
+    }
+    return claimed && { row: claimed.intended, result: step(this.#context, claimed.intended) };
   }
 
   /** Commits a step. Between durable boundaries the row only moves on in memory: a crash repeats what had no effect. */

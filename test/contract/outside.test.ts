@@ -2,15 +2,13 @@
  * What every provider of a service outside promises, against a fake of that service written from its contract: through the whole engine,
  * with each fault of the lab at each of its calls.
  */
-import { http } from "msw";
 import { describe, expect, it, vi } from "vitest";
 import { parseDuration } from "../../src/duration.ts";
 import { PROVIDER_NAMES, PROVIDERS } from "../../src/providers/registry.ts";
 import { LAB_FAULTS, type LabFault } from "../lab/services/fake.ts";
 import { type Entry, FAKES } from "../lab/services/registry.ts";
-import { quiet, runUntil } from "../support/inside.ts";
-import { network } from "../support/network.ts";
-import { makeScene } from "../support/scene.ts";
+import { type Account, openAccount } from "../support/account.ts";
+import { runUntil } from "../support/inside.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -18,33 +16,13 @@ const OUTSIDE = PROVIDER_NAMES.filter((name) => !PROVIDERS[name].local);
 const LONG = parseDuration("9d");
 
 /** A key at a service, held by one webhook receiver. */
-async function begin(name: string, entry: Entry) {
-  const fake = entry.make();
-  for (const address of [fake.origin, ...fake.others])
-    network.use(http.all(`${new URL(address).origin}/*`, ({ request }) => fake.answer(request)));
-  const scene = await makeScene();
-  const hook = await scene.webhook("hook");
-  const { connection, key } = entry.begin(fake);
-  if (connection)
-    await scene.must("POST", "/v1/connections", { name: "account", provider: name, ...connection });
-  await scene.must("POST", "/v1/keys", {
-    name: "billing",
-    provider: name,
-    ...(connection && { connection: "account" }),
-    destinations: [{ id: "hook" }],
-    ...key,
-    policy: { grace: "1h", ...key.policy },
-  });
-  await quiet(scene);
-  await runUntil(scene, Date.now() + parseDuration("10m"));
-  fake.journal.length = 0;
-  return { fake, scene, hook };
+function begin({ make, begin: beginAt }: Entry): Promise<Account> {
+  const fake = make();
+  return openAccount(fake, beginAt(fake));
 }
 
-type Begun = Awaited<ReturnType<typeof begin>>;
-
 /** What does not agree after all came to rest, in words. */
-async function findWrong({ fake, scene, hook }: Begun): Promise<string[]> {
+async function findWrong({ fake, scene, hook }: Account): Promise<string[]> {
   const key = await scene.read();
   const rotations = await scene.rotations();
   const isVisible =
@@ -73,7 +51,7 @@ async function findWrong({ fake, scene, hook }: Begun): Promise<string[]> {
 }
 
 /** Where a value of the service stands that should be nowhere. */
-async function findSecrets({ fake, scene }: Begun): Promise<string[]> {
+async function findSecrets({ fake, scene }: Account): Promise<string[]> {
   const pages = await Promise.all(
     [
       "/v1/keys/billing",
@@ -101,7 +79,7 @@ describe.each(OUTSIDE)("the provider %s", (name) => {
   });
 
   it("replaces a value, and the old one is seen dead", async () => {
-    const begun = await begin(name, entry);
+    const begun = await begin(entry);
     const before = begun.hook.secret;
     await begun.scene.rotate();
     await runUntil(begun.scene, Date.now() + LONG);
@@ -115,7 +93,7 @@ describe.each(OUTSIDE)("the provider %s", (name) => {
 
   /** Which calls a rotation makes, in order. */
   async function listCalls(): Promise<string[]> {
-    const begun = await begin(name, entry as Entry);
+    const begun = await begin(entry as Entry);
     await begun.scene.rotate();
     await runUntil(begun.scene, Date.now() + LONG);
     return [...new Set(begun.fake.journal.map((line) => line.split(" ")[0] ?? ""))];
@@ -129,7 +107,7 @@ describe.each(OUTSIDE)("the provider %s", (name) => {
     it("keeps the promises, at whichever call it comes", async () => {
       for (const call of await listCalls()) {
         for (const times of [1, 3]) {
-          const begun = await begin(name, entry);
+          const begun = await begin(entry);
           begun.fake.fail(call, fault, times);
           await begun.scene.rotate();
           await runUntil(begun.scene, Date.now() + LONG);

@@ -2,7 +2,7 @@
 interface ImportMeta {
   glob<Module>(
     pattern: string,
-    options: { query: string; import: string; eager: true },
+    options: { query?: string; import?: string; eager: true },
   ): Record<string, Module>;
 }
 

@@ -245,11 +245,12 @@ function parseCredential(
       ? ok({ fields: {} })
       : err([{ path: "credential", message: `${title} takes none: the key itself opens the account` }]);
   }
-  if (input === undefined)
+  const isNeeded = !connection.credential.safeParse({}).success;
+  if (input === undefined && isNeeded)
     return err([{ path: "credential", message: `is needed to reach the account at ${title}` }]);
-  const { key, ...rest } = input;
+  const { key, ...rest } = input ?? {};
   if (key !== undefined && Object.keys(rest).length === 0) return ok({ key });
-  const { success, data, error } = connection.credential.safeParse(input);
+  const { success, data, error } = connection.credential.safeParse(input ?? {});
   return success ? ok({ fields: data }) : err(fieldErrorsOf(error.issues, ["credential"]));
 }
 

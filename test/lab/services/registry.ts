@@ -1,10 +1,14 @@
 /** The fake of each service outside, with what a first key or a connection there takes. One line each. */
+import { AGENT_ID as A2A_AGENT, FakeA2aMarket } from "./a2amarket.ts";
 import { FakeAwsIam } from "./aws-iam.ts";
 import { FakeBitscale } from "./bitscale.ts";
 import { ACCOUNT, FakeCloudflare, POLICIES } from "./cloudflare.ts";
 import { FakeCloudflareStores } from "./cloudflare-stores.ts";
 import type { FakeService } from "./fake.ts";
 import { FakeGitlab } from "./gitlab.ts";
+import { FakeLightningFaucet, AGENT_ID as LIGHTNING_AGENT } from "./lightningfaucet.ts";
+import { FakeLlmConveyors } from "./llmconveyors.ts";
+import { FakeLog10x } from "./log10x.ts";
 import { FakeOpenai, PROJECT } from "./openai.ts";
 import { FakeSendgrid } from "./sendgrid.ts";
 
@@ -53,6 +57,10 @@ function inCloudflare(fake: FakeService): Beginning {
 
 /** Those that issue keys, by the name of their provider. */
 export const FAKES: Record<string, Entry> = {
+  a2amarket: {
+    make: () => new FakeA2aMarket(),
+    begin: (fake) => ({ key: { ...handedIn(fake).key, config: { agentId: A2A_AGENT } } }),
+  },
   bitscale: { make: () => new FakeBitscale(), begin: handedIn },
   cloudflare: entry(FakeCloudflare, ({ manager }) => ({
     connection: { config: { accountId: ACCOUNT }, credential: { secret: manager } },
@@ -74,6 +82,18 @@ export const FAKES: Record<string, Entry> = {
     connection: { credential: { secret: admin } },
     key: { config: { scopes: ["mail.send"] } },
   })),
+  lightningfaucet: entry(FakeLightningFaucet, (fake) => ({
+    connection: { credential: { secret: fake.operator(true).secret } },
+    key: { fields: { secret: fake.agent().secret }, config: { agentId: LIGHTNING_AGENT } },
+  })),
+  llmconveyors: entry(FakeLlmConveyors, (fake) => {
+    const { secret, reference } = fake.makeKey("by hand");
+    return {
+      connection: { credential: { secret: fake.makeAdmin().secret } },
+      key: { fields: { secret }, reference },
+    };
+  }),
+  log10x: { make: () => new FakeLog10x(), begin: handedIn },
 };
 
 /** Those that hold values for destinations, by their own name. */
