@@ -209,6 +209,26 @@ describe("the Secrets Store", () => {
     expect(fake.held("billing_secret")).toBe(secret);
   });
 
+  it("finds its own among more than one page shows", async () => {
+    const { fake, scene } = await begin();
+    for (let count = 0; count < 120; count++) {
+      fake.secrets.push({
+        id: `other-${count}`,
+        name: `other_${count}`,
+        comment: "",
+        value: "x",
+        next: undefined,
+      });
+    }
+    fake.quota = 200;
+    await place(scene, "secrets-store", { storeId: STORE });
+    await scene.key({ destinations: ["place"] });
+    await scene.rotate();
+    await quiet(scene);
+    expect(await scene.stages()).toEqual(["previous", "current"]);
+    expect(fake.secrets.filter(({ name }) => name === "billing_secret")).toHaveLength(1);
+  });
+
   it("that is full says so in words", async () => {
     const { fake, scene } = await begin();
     await place(scene, "secrets-store", { storeId: STORE });
