@@ -4,7 +4,8 @@
  */
 import { z } from "zod";
 import { durationSchema, parseDuration } from "../duration.ts";
-import type { Failed } from "../providers/http-client.ts";
+import type { ApiAnswer, Failed } from "../providers/http-client.ts";
+import type { CallReport } from "../store/work-table.ts";
 import {
   CLOUDFLARE,
   callAccount,
@@ -19,8 +20,11 @@ import { nameFields, nameOfKey, namesSchema, toIdentifier } from "./names.ts";
 
 const PROPAGATION = "60s";
 const MAX_BYTES = 65_536;
-/** More than the 100 secrets that an account has, so that one page shows them all. */
 const PAGE = 100;
+/** An account has 100 secrets unless it was given more. */
+const MAX_PAGES = 20;
+/** No write begins later: with its time-out it would outlast the lease of the delivery, and come after the next one's. */
+const WRITE_WITHIN_MS = 25_000;
 /** Waits between looks at a value that is not active yet. What takes longer is looked at by the next attempt. */
 const LOOK_AGAIN_MS = [300, 1_000, 2_000];
 const PENDING_RETRY_MS = 5_000;
@@ -82,10 +86,11 @@ export const secretsStore: Destination = {
   problemOf: () => undefined,
 
   async probe(context) {
-    return settledBy(context, await list(context, 1));
+    return settledBy(context, await listPage(context, 1, 1));
   },
 
   async put(context, { deliveryId, name, fields, attempt }) {
+    const begun = Date.now();
     const { names, scopes } = configSchema.parse(context.config);
     const named = nameFields(names, name, fields, toIdentifier);
     if (!named.ok) return unfit(context, named.error);
@@ -100,8 +105,10 @@ export const secretsStore: Destination = {
     // What an earlier attempt of this delivery brought there is waited for: written again it would be pending again, without end.
     const isSent = (secret: Secret) => attempt > 0 && secret.comment === comment;
     const body = { scopes, comment };
+    const isLate = () => Date.now() - begun > WRITE_WITHIN_MS;
     const added = [...wanted].filter(([id]) => !present.some((secret) => secret.name === id));
     if (added.length > 0) {
+      if (isLate()) return failedBy(context, tooSlow(before.report));
       const json = added.map(([id, value]) => ({ name: id, value, ...body }));
       const path = pathOf(context.config);
       const made = await callAccount(context, { method: "POST", path, json }, z.array(secretSchema));
@@ -109,6 +116,7 @@ export const secretsStore: Destination = {
     }
     for (const secret of present.filter((one) => !isSent(one))) {
       const path = `${pathOf(context.config)}/${encodeURIComponent(secret.id)}`;
+      if (isLate()) return failedBy(context, tooSlow(before.report));
       const json = { value: wanted.get(secret.name), ...body };
       const changed = await callAccount(context, { method: "PATCH", path, json }, z.unknown());
       if (changed.kind !== "ok") return failedBy(context, changed);
@@ -116,6 +124,10 @@ export const secretsStore: Destination = {
     return seeActive(context, [...wanted.keys()], comment);
   },
 };
+
+function tooSlow(report: CallReport): Failed {
+  return { kind: "unreadable", problem: "it answers too slowly to write all fields in one go", report };
+}
 
 /** Looks until all are active as this delivery brought them, a few times. */
 async function seeActive(context: DestinationContext, names: string[], comment: string): Promise<SendResult> {
@@ -154,8 +166,18 @@ async function explain(context: DestinationContext, failed: Failed, added: numbe
 }
 
 /** Which secrets there are; never their values. */
-function list(context: DestinationContext, perPage = PAGE) {
-  const query = { per_page: perPage };
+async function list(context: DestinationContext): Promise<ApiAnswer<Secret[]>> {
+  const all: Secret[] = [];
+  for (let page = 1; ; page++) {
+    const answer = await listPage(context, page, PAGE);
+    if (answer.kind !== "ok") return answer;
+    all.push(...answer.value);
+    if (answer.value.length < PAGE || page === MAX_PAGES) return { ...answer, value: all };
+  }
+}
+
+function listPage(context: DestinationContext, page: number, perPage: number) {
+  const query = { page, per_page: perPage };
   return callAccount(context, { method: "GET", path: pathOf(context.config), query }, z.array(secretSchema));
 }
 

@@ -8,6 +8,7 @@ import { newSigningSecret } from "../../src/events/signing.ts";
 import { createOutbound } from "../../src/outbound/port.ts";
 import { createTransport } from "../../src/outbound/transport.ts";
 import { LAB_FAULTS } from "../lab/services/fake.ts";
+import { setTime } from "../support/clock.ts";
 import { KEYRING, PLACES, type Place } from "./destination-fixtures.ts";
 import "../support/scene.ts";
 
@@ -244,6 +245,27 @@ describe.each(THROUGH)("a destination of type %s, which goes through an account,
         account,
       });
     expect(at("a")).not.toBe(at("b"));
+  });
+
+  it("begins no write so late that it would outlast its delivery's lease", async () => {
+    const { place, context, fake } = await begin();
+    const fields = { secret: "before", user: "u", more: "m" };
+    await destination.put(context, message({ fields, deliveryId: "dlv_1" }));
+    const begun = Date.now();
+    const writes: number[] = [];
+    const answer = fake.answer.bind(fake);
+    fake.answer = (request, base) => {
+      if (request.method !== "GET") writes.push(Date.now() - begun);
+      setTime(Date.now() + 14_000);
+      return answer(request, base);
+    };
+    const late = await destination.put(
+      context,
+      message({ fields: { ...fields, secret: CANARY }, deliveryId: "dlv_2" }),
+    );
+    expect(writes.length).toBeGreaterThan(0);
+    expect(Math.max(...writes)).toBeLessThanOrEqual(30_000);
+    if (late.kind === "held") expect(await place.held("billing")).toBe(CANARY);
   });
 
   it("writes every field of a value under a name of its own", async () => {

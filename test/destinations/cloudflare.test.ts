@@ -13,11 +13,11 @@ import { makeScene, type Scene } from "../support/scene.ts";
 const HOUR = 3_600_000;
 const OTHER_ACCOUNT = "fedcba9876543210fedcba9876543210";
 
-/** Each type, with settings for a place of its kind. */
-const TYPES: [type: string, config: Record<string, unknown>][] = [
-  ["secrets-store", { storeId: STORE }],
-  ["worker-secret", { script: SCRIPT }],
-  ["kv-rest", { namespaceId: NAMESPACE }],
+/** Each type, with settings for a place of its kind and the call that brings a value there. */
+const TYPES: [type: string, config: Record<string, unknown>, write: string][] = [
+  ["secrets-store", { storeId: STORE }, "change"],
+  ["worker-secret", { script: SCRIPT }, "bind"],
+  ["kv-rest", { namespaceId: NAMESPACE }, "write"],
 ];
 
 /** A keyring with a connection `cloudflare` to an account. */
@@ -42,7 +42,7 @@ function place(scene: Scene, type: string, config: object, name = "place"): Prom
   });
 }
 
-describe.each(TYPES)("a destination of type %s", (type, config) => {
+describe.each(TYPES)("a destination of type %s", (type, config, write) => {
   it("gets the first value and each that follows", async () => {
     const { fake, scene } = await begin();
     await place(scene, type, config);
@@ -104,13 +104,15 @@ describe.each(TYPES)("a destination of type %s", (type, config) => {
     const { fake, scene } = await begin();
     await place(scene, type, config);
     await scene.key({ destinations: ["place"] });
-    for (const one of fake.live()) fake.end(one);
+    fake.fail(write, "expired");
     const { id } = await scene.rotate();
-    await runUntil(scene, Date.now() + 60_000);
+    await scene.reaches(id, { step: "deliver" });
+    await quiet(scene);
+    for (const one of fake.live()) fake.end(one);
     expect(await scene.rotation(id)).toMatchObject({ live: true });
     const credential = { secret: fake.make("the next token").secret };
     await scene.must("PATCH", "/v1/connections/cloudflare", { credential });
-    await runUntil(scene, Date.now() + HOUR);
+    await quiet(scene);
     expect(await scene.rotation(id)).toMatchObject({ live: false, state: "succeeded" });
     expect(await scene.verdict(fake.held("billing_secret") ?? "")).toBe("valid");
   });
@@ -209,6 +211,26 @@ describe("the Secrets Store", () => {
     expect(fake.held("billing_secret")).toBe(secret);
   });
 
+  it("finds its own among more than one page shows", async () => {
+    const { fake, scene } = await begin();
+    for (let count = 0; count < 120; count++) {
+      fake.secrets.push({
+        id: `other-${count}`,
+        name: `other_${count}`,
+        comment: "",
+        value: "x",
+        next: undefined,
+      });
+    }
+    fake.quota = 200;
+    await place(scene, "secrets-store", { storeId: STORE });
+    await scene.key({ destinations: ["place"] });
+    await scene.rotate();
+    await quiet(scene);
+    expect(await scene.stages()).toEqual(["previous", "current"]);
+    expect(fake.secrets.filter(({ name }) => name === "billing_secret")).toHaveLength(1);
+  });
+
   it("that is full says so in words", async () => {
     const { fake, scene } = await begin();
     await place(scene, "secrets-store", { storeId: STORE });
@@ -269,6 +291,7 @@ describe("what a connection is allowed", () => {
     if (!cloudflare) throw new Error("no provider");
     const { fake, scene } = await begin();
     await place(scene, "kv-rest", { namespaceId: NAMESPACE });
+    await scene.must("POST", "/v1/destinations/place/test");
     try {
       providers.cloudflare = { ...cloudflare, rateLimit: { calls: 2, perMs: 5 * 60_000 } };
       for (const ok of [true, true, false]) {

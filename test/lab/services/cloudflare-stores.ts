@@ -10,7 +10,6 @@ export const STORE = "8f7a1cdced6342c18d223ece462fd88d";
 export const SCRIPT = "shop";
 export const NAMESPACE = "0f2ac74b498b48028cb68387c421e279";
 
-const QUOTA = 100;
 const MAX_SECRET_BYTES = 65_536;
 
 interface StoredSecret {
@@ -44,6 +43,7 @@ const bulkSecrets = z.strictObject({
 });
 const bulkPairs = z.array(z.strictObject({ key: z.string().min(1), value: z.string() })).max(10_000);
 
+const pageSchema = z.coerce.number().int().min(1).default(1);
 const listSchema = z.coerce.number().int().min(1).max(100).default(20);
 
 export class FakeCloudflareStores extends FakeService {
@@ -59,6 +59,7 @@ export class FakeCloudflareStores extends FakeService {
   pendingLooks = 1;
   /** Secrets of others in the account. */
   othersSecrets = 0;
+  quota = 100;
   /** Names that KV does not write. */
   readonly unwritable = new Set<string>();
   #ids = 0;
@@ -89,12 +90,19 @@ export class FakeCloudflareStores extends FakeService {
     const script = `/workers/scripts/${SCRIPT}`;
     const namespace = `/storage/kv/namespaces/${NAMESPACE}`;
     return {
-      [`GET ${store}`]: ["list", () => this.#list(listSchema.parse(query.get("per_page") ?? undefined))],
+      [`GET ${store}`]: [
+        "list",
+        () =>
+          this.#list(
+            pageSchema.parse(query.get("page") ?? undefined),
+            listSchema.parse(query.get("per_page") ?? undefined),
+          ),
+      ],
       [`POST ${store}`]: ["create", () => this.#create(text)],
       [`PATCH ${store}/{id}`]: ["change", () => this.#change(path.split("/").at(-1) ?? "", text)],
       "GET /secrets_store/quota": [
         "quota",
-        () => success({ secrets: { quota: QUOTA, usage: this.othersSecrets + this.secrets.length } }),
+        () => success({ secrets: { quota: this.quota, usage: this.othersSecrets + this.secrets.length } }),
       ],
       [`GET ${script}/secrets`]: [
         "bindings",
@@ -111,13 +119,13 @@ export class FakeCloudflareStores extends FakeService {
     return { name, effect: () => (holder ? effect() : this.unauthorized()) };
   }
 
-  #list(perPage: number): Response {
+  #list(page: number, perPage: number): Response {
     for (const secret of this.secrets) {
       if (!secret.next) continue;
       if (secret.next.looks === 0) Object.assign(secret, { value: secret.next.value, next: undefined });
       else secret.next.looks -= 1;
     }
-    return success(this.secrets.slice(0, perPage).map(shown));
+    return success(this.secrets.slice((page - 1) * perPage, page * perPage).map(shown));
   }
 
   #create(text: string): Response {
@@ -125,7 +133,7 @@ export class FakeCloudflareStores extends FakeService {
     if (!wanted || wanted.some(({ value }) => Buffer.byteLength(value) > MAX_SECRET_BYTES))
       return failure(400, 1001);
     if (wanted.some(({ name }) => this.secrets.some((one) => one.name === name))) return failure(400, 1002);
-    if (this.othersSecrets + this.secrets.length + wanted.length > QUOTA) return failure(400, 1003);
+    if (this.othersSecrets + this.secrets.length + wanted.length > this.quota) return failure(400, 1003);
     const made = wanted.map(({ name, value, comment = "" }) => {
       this.#ids += 1;
       const next = { value, looks: this.pendingLooks };
