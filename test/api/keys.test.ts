@@ -45,6 +45,7 @@ describe("creating a key", () => {
     expect(shown).toEqual({
       ...given,
       connection: null,
+      config: {},
       id: expect.stringMatching(/^key_[0-9a-z]{26}$/),
       expiresAt: "2999-01-31T10:00:00.000Z",
       sharedPolicy: null,
@@ -67,6 +68,7 @@ describe("creating a key", () => {
           stage: "current",
           hint: secret.slice(-4),
           issuedAt: expect.any(String),
+          expiresAt: null,
           promotedAt: expect.any(String),
           graceEndsAt: null,
           heldSince: null,
