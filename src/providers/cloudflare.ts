@@ -53,7 +53,9 @@ const keySettings = z.strictObject({
     ),
   lifetime: periodSchema
     .optional()
-    .describe("After this long Cloudflare ends a token by itself. Default: never."),
+    .describe(
+      "After this long Cloudflare ends a token by itself. Default: as long as the one before, or never.",
+    ),
 });
 
 const tokenSchema = z.object({
@@ -61,6 +63,7 @@ const tokenSchema = z.object({
   name: z.string(),
   policies: z.array(policySchema),
   condition: conditionSchema.nullish(),
+  issued_on: z.string().nullish(),
   expires_on: z.string().nullish(),
   not_before: z.string().nullish(),
   last_used_on: z.string().nullish(),
@@ -114,20 +117,34 @@ interface Grant {
   condition?: z.output<typeof conditionSchema>;
 }
 
+interface Granted {
+  kind: "granted";
+  grant: Grant;
+  /** For how long, milliseconds. Absent for ever. */
+  lifeMs: number | undefined;
+}
+
 /** The old token's grant, or that of the key's settings where there is none to clone. */
-async function grantOf(
-  context: ProviderContext,
-): Promise<{ kind: "granted"; grant: Grant } | Exclude<MintResult, { kind: "minted" }>> {
+async function grantOf(context: ProviderContext): Promise<Granted | Exclude<MintResult, { kind: "minted" }>> {
   const { old } = context;
-  const { policies } = keySettings.parse(context.config);
+  const { policies, lifetime } = keySettings.parse(context.config);
+  const wantedMs = lifetime === undefined ? undefined : parseDuration(lifetime);
   if (old?.reference) {
     const answer = await show(context, old.reference);
-    if (answer.kind === "ok") return { kind: "granted", grant: grantIn(answer.value.result) };
+    if (answer.kind === "ok") {
+      const { result } = answer.value;
+      return { kind: "granted", grant: grantIn(result), lifeMs: wantedMs ?? lifeOf(result) };
+    }
     if (answer.kind !== "status" || answer.status !== 404) return { kind: "postponed", ...laterOf(answer) };
   }
-  if (policies) return { kind: "granted", grant: { policies } };
+  if (policies) return { kind: "granted", grant: { policies }, lifeMs: wantedMs };
   const why = old ? "the old token is gone" : "there is no old token";
   return { kind: "refused", problem: `${why}, and the key's config has no policies to give to a new one` };
+}
+
+/** How long a token was given in all: what ends must not be followed by what does not. */
+function lifeOf({ issued_on, expires_on }: z.output<typeof tokenSchema>): number | undefined {
+  return issued_on && expires_on ? Date.parse(expires_on) - Date.parse(issued_on) : undefined;
 }
 
 /** An empty list of addresses would shut out everybody, so it is left out. */
@@ -161,7 +178,7 @@ export const cloudflare: Provider = {
       lastUsed: "GET /accounts/{account}/tokens/{id}, last_used_on",
     },
     notes: [
-      "A new token has the policies and the conditions of the one that it replaces. A first token has those in the key's config.",
+      "A new token has the policies and the conditions of the one that it replaces, and ends after as long a time if that one had an end. A first token has the policies in the key's config.",
       "The service's roll is not used: it ends the old value at once.",
       "A token that is restricted to addresses cannot be tested from elsewhere: its test stays unclear, and the rotation fails at deliverWithin.",
       "At most 1,200 calls in 5 minutes go out for a connection, as many as the service allows.",
@@ -205,8 +222,7 @@ export const cloudflare: Provider = {
   async mint(context, intent) {
     const granted = await grantOf(context);
     if (granted.kind !== "granted") return granted;
-    const { lifetime } = keySettings.parse(context.config);
-    const expiresOn = lifetime === undefined ? undefined : timeOf(context.now + parseDuration(lifetime));
+    const { grant, lifeMs } = granted;
     const answer = await ask(
       context,
       {
@@ -214,8 +230,8 @@ export const cloudflare: Provider = {
         path: "",
         json: {
           name: labelOf(context, intent),
-          ...granted.grant,
-          ...(expiresOn !== undefined && { expires_on: expiresOn }),
+          ...grant,
+          ...(lifeMs !== undefined && { expires_on: timeOf(context.now + lifeMs) }),
         },
       },
       made,

@@ -124,7 +124,7 @@ export const gitlab: Provider = {
       "The old token is dead the moment that the new one is made; nothing brings it back.",
       "Rotating a token that is revoked already ends every token of its family, so a call to rotate is never repeated blindly. When its answer was lost, the old token is tested: if it still works nothing happened, if not the new value is lost and a person hands one in.",
       "The end of the new token is asked for, as GitLab would else end it after a week; a scheduled rotation comes well before it.",
-      "A key begins with a token that is handed in, together with its id as reference.",
+      "A key begins with a token that is handed in, together with its id as reference. When that first one ends is not known here: choose a maxAge that is shorter.",
     ],
     unverified: [
       "The routes of group access tokens, which are taken to be those of projects.",

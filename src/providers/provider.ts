@@ -177,6 +177,8 @@ export interface Provider {
   readonly connection?: ConnectionShape;
   /** A key's own settings, each described. Absent when there are none. */
   readonly config?: z.ZodType<Record<string, unknown>>;
+  /** What a value has besides `secret`, each described. Absent when there is nothing else; what is handed in must have it, too. */
+  readonly fields?: z.ZodType<Record<string, string>>;
   /** Calls that the service allows an account, shared by all its keys. */
   readonly rateLimit?: Allowance;
   /** Cannot make a first value: a key begins with one that is handed in. */

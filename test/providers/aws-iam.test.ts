@@ -56,14 +56,6 @@ describe("a request", () => {
     const wrong = { fields: { secret: "another/secret+of/nobody", accessKeyId: reference }, reference };
     expect(await awsIam.test?.(context(), wrong)).toMatchObject({ kind: "indeterminate" });
   });
-
-  it("is made with the reference of a value that was handed in without its id", async () => {
-    const { fake, context } = begin();
-    const { secret, reference } = fake.make(fake.user);
-    expect(await awsIam.test?.(context(), { fields: { secret }, reference })).toMatchObject({
-      kind: "valid",
-    });
-  });
 });
 
 describe("an answer", () => {
@@ -163,6 +155,21 @@ describe("a key at AWS", () => {
     fake.journal.length = 0;
     return { fake, scene, hook, old };
   }
+
+  it("is not adopted without its id among its fields, which every later value has", async () => {
+    const { fake, scene } = await adopt();
+    const body = {
+      name: "other",
+      provider: "aws-iam",
+      connection: "account",
+      config: { userName: fake.user },
+      fields: { secret: "another/secret+of/somebody" },
+      reference: "AKIAFAKE000000000099",
+    };
+    const { status, body: refusal } = await scene.keyring.call("POST", "/v1/keys", { body });
+    expect(status).toBe(422);
+    expect(JSON.stringify(refusal)).toContain('"fields.accessKeyId"');
+  });
 
   const callsOf = ({ journal }: FakeAwsIam) => journal.map((line) => line.split(" ")[0]);
 

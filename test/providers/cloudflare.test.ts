@@ -2,6 +2,7 @@
 import { http } from "msw";
 import { describe, expect, it } from "vitest";
 import { parseDuration } from "../../src/duration.ts";
+import { Budgets } from "../../src/outbound/budget.ts";
 import { cloudflare } from "../../src/providers/cloudflare.ts";
 import { ACCOUNT, FakeCloudflare, POLICIES } from "../lab/services/cloudflare.ts";
 import type { FakeCredential } from "../lab/services/fake.ts";
@@ -82,6 +83,15 @@ describe("a new token", () => {
     expect(expiresAt).toBe(Date.UTC(2040, 0, 31));
   });
 
+  it("that follows one with an end has an end, after as long a time", async () => {
+    const { fake, context } = begin();
+    // Issued on the first of January.
+    const old = known(fake.makeToken("by hand", { expires_on: "2026-01-11T00:00:00Z" }));
+    const now = Date.UTC(2040, 0, 1);
+    const { expiresAt } = mintedOf(await cloudflare.mint(context({ old, now }), INTENT));
+    expect(expiresAt).toBe(Date.UTC(2040, 0, 11));
+  });
+
   it("is in nobody's hands when a 200 says that there was a failure", async () => {
     const { fake, context } = begin({ policies: POLICIES });
     const body = { success: false, errors: [{ code: 1001, message: "no" }], result: null };
@@ -94,7 +104,18 @@ describe("a new token", () => {
     const result = await cloudflare.mint(context({ spend: () => 250 }), INTENT);
     expect(result).toMatchObject({ kind: "postponed", retryAfterMs: 250 });
     expect(went).toEqual([]);
-    expect(cloudflare.rateLimit).toEqual({ calls: 1_200, perMs: parseDuration("5m") });
+  });
+});
+
+describe("what the account may ask for", () => {
+  it("is 1,200 calls in five minutes, of each account by itself", () => {
+    const budgets = new Budgets();
+    const take = (account: string, now: number) => budgets.take(account, cloudflare.rateLimit, now);
+    expect(Array.from({ length: 1_200 }, () => take("one", 0)).every((waitMs) => waitMs === 0)).toBe(true);
+    expect(take("one", 0)).toBe(250);
+    expect(take("other", 0)).toBe(0);
+    expect(take("one", 250)).toBe(0);
+    expect(take("one", 250)).toBe(250);
   });
 });
 

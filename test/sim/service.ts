@@ -244,7 +244,9 @@ export class Service {
       }),
       ...(this.abilities.disables && {
         disable: async ({ connection }, { reference }) => {
-          const reply = await this.#call("disable", connection, () => this.#disable(reference));
+          const reply = await this.#call("disable", connection, () =>
+            this.#disable(reference, accountOf(connection)),
+          );
           return reply.kind === "answered" ? { kind: "revoked" } : { kind: "failed", ...laterOf(reply) };
         },
       }),
@@ -334,8 +336,10 @@ export class Service {
   }
 
   /** Has a credential refused that is kept still; one that is not there is refused already. */
-  #disable(reference: string): true {
-    const credential = this.credentials.find((one) => one.reference === reference);
+  #disable(reference: string, account: string): true {
+    const credential = this.credentials.find((one) => one.reference === reference && one.account === account);
+    if (credential?.marker === PERSON && !this.#passesForOurs.has(reference))
+      this.broken.push(`promise 4: ${reference}, made by a person, was disabled`);
     if (credential && this.#isLive(credential) && !credential.isDisabled) {
       this.beforeRevoke(credential);
       credential.isDisabled = true;

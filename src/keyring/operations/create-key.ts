@@ -229,10 +229,12 @@ function findErrors(provider: Provider, input: CreateKeyInput, now: number): Fie
 export function findValueErrors(
   { store, vault }: EngineContext,
   provider: Provider,
-  { secret }: Fields,
+  { secret, ...others }: Fields,
   reference: string | undefined,
 ): FieldError[] {
-  const errors: FieldError[] = [];
+  // Destinations get the fields of every version alike, the first one included.
+  const shape = provider.fields?.safeParse(others);
+  const errors: FieldError[] = shape?.error ? fieldErrorsOf(shape.error.issues, ["fields"]) : [];
   const add = (path: string, message: string) => errors.push({ path, message });
   if (parseToken(secret).kind !== "foreign") {
     add("fields.secret", "has the form of an issued key; only values made elsewhere can be adopted");
