@@ -19,6 +19,7 @@ const TAGS: Record<string, string> = {
   deliveries: "One version on its way to one destination.",
   claims: "Values that are fetched once, instead of sent.",
   destinations: "Places that hold the current value of a key.",
+  connections: "Accounts at the services that issue keys, and what opens them.",
   policies: "When and how keys rotate, for several keys at once.",
   settings: "What holds for the keyring as a whole, the kill switch included.",
   verify: "Is this value good, and for what.",
