@@ -57,6 +57,18 @@ describe("a new key", () => {
     expect(await account.scene.rotation(id)).toMatchObject({ state: "succeeded", problem: null });
   });
 
+  it("is made once more when the answer to its first making was lost, and what that made is revoked", async () => {
+    const fake = new FakeLlmConveyors();
+    fake.fail("create", "cut-after");
+    const account = await openAccount(fake, {
+      connection: { credential: { secret: fake.makeAdmin().secret } },
+      key: {},
+    });
+    expect(fake.credentials.map(({ label }) => label)).toEqual(["admin", "billing", "billing"]);
+    expect(fake.live()).toEqual([fake.holderOf(account.hook.secret)]);
+    expect((await account.scene.read()).state).toBe("active");
+  });
+
   it("is made from nothing where no value is handed in, as its settings say", async () => {
     const fake = new FakeLlmConveyors();
     const account = await openAccount(fake, {
