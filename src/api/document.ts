@@ -21,7 +21,6 @@ const TAGS: Record<string, string> = {
   claims: "Values that are fetched once, instead of sent.",
   connections: "Accounts at the services outside, and what opens them.",
   destinations: "Places that hold the current value of a key.",
-  connections: "Accounts at the services that issue keys, and what opens them.",
   policies: "When and how keys rotate, for several keys at once.",
   settings: "What holds for the keyring as a whole, the kill switch included.",
   verify: "Is this value good, and for what.",
