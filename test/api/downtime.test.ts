@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { FakeBitscale } from "../lab/services/bitscale.ts";
+import { FakeLlmConveyors } from "../lab/services/llmconveyors.ts";
 import { serve } from "../support/account.ts";
 import { makeScene } from "../support/scene.ts";
 import { expectInvalid, expectProblem } from "./fixtures.ts";
@@ -78,5 +79,31 @@ describe("a key whose service leaves no overlap", () => {
     expect((await scene.read()).policy).toEqual(ALLOWED);
     // Nobody whom that would surprise has it.
     expect((await call("PATCH", "/v1/policies/strict", { policy: { maxAge: "10d" } })).status).toBe(200);
+  });
+});
+
+describe("a key whose service keeps the old value alive for as long as it is asked to", () => {
+  it("may not be asked for no time at all by a schedule, unless its policy says that it may", async () => {
+    const fake = new FakeLlmConveyors();
+    serve(fake);
+    const scene = await makeScene();
+    await scene.webhook("hook");
+    const credential = { secret: fake.makeAdmin().secret };
+    await scene.must("POST", "/v1/connections", { name: "account", provider: fake.name, credential });
+    const { secret, reference } = fake.makeKey("by hand");
+    const make = (policy: unknown) =>
+      scene.keyring.call("POST", "/v1/keys", {
+        body: {
+          name: "billing",
+          provider: fake.name,
+          connection: "account",
+          fields: { secret },
+          reference,
+          destinations: [{ id: "hook" }],
+          policy,
+        },
+      });
+    expectInvalid(await make({ ...PLANNED, grace: "0" }), "policy.grace");
+    expect((await make({ ...ALLOWED, grace: "0" })).status).toBe(201);
   });
 });

@@ -5,7 +5,7 @@ import type { Provider } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
 import { changePolicy } from "../../rotation/policies.ts";
-import { isPlanned, nextRotationAt } from "../../rotation/policy.ts";
+import { graceMs, isPlanned, nextRotationAt } from "../../rotation/policy.ts";
 import type { KeyRow, Policy } from "../../store/keys.ts";
 import type { PolicyRow } from "../../store/policies.ts";
 import type { Caller } from "../caller.ts";
@@ -171,7 +171,12 @@ export function findPolicyErrors(provider: Provider, policy: Policy, isAtEdge = 
 
 /** Where the old value dies as the new one is made, nobody is surprised by that on a schedule. */
 function findDowntimeErrors({ title, overlap, about }: Provider, policy: Policy): FieldError[] {
-  if (overlap !== "none" || !isPlanned(policy) || policy.allowDowntime === true) return [];
+  if (!isPlanned(policy) || policy.allowDowntime === true) return [];
+  if (overlap === "provider" && graceMs(policy, null) === 0) {
+    const message = `must not be 0 for rotations on a schedule, unless allowDowntime is true: ${title} would end the old value the moment that it makes the new one`;
+    return [{ path: "policy.grace", message }];
+  }
+  if (overlap !== "none") return [];
   const instead = about?.instead === undefined ? "" : `; ${about.instead}`;
   const message = `must be true for rotations on a schedule: ${title} ends the old value the moment that it makes the new one, so whoever uses it fails until the new one has arrived${instead}`;
   return [{ path: "policy.allowDowntime", message }];
