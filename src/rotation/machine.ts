@@ -73,6 +73,7 @@ export function transition(at: Position, outcome: Outcome, facts: Facts, now: nu
   switch (at.step) {
     case "preflight":
       if (outcome.kind === "preflight-green") return mint(facts, now);
+      if (outcome.kind === "old-dead") return lose(outcome.problem, facts, now);
       if (outcome.kind === "preflight-red")
         return block(at, outcome.problem, facts, now, outcome.retryAfterMs, outcome.noSlot);
       return stay(at);

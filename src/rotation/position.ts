@@ -18,6 +18,8 @@ export type Outcome =
   | { kind: "preflight-green" }
   /** `noSlot`: the service has no room, and nothing of ours will make some. */
   | { kind: "preflight-red"; problem: string; retryAfterMs?: number; noSlot?: boolean }
+  /** The next value can only be made of the present one, and that is dead. */
+  | { kind: "old-dead"; problem: string }
   | { kind: "minted" }
   | { kind: "mint-refused"; problem: string }
   /** The call is known not to have taken effect. */

@@ -139,7 +139,7 @@ it(`${RUNS} random lives break no promise`, { timeout: 300_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(lives, async ({ kind, isAdopted, steps }) => {
       try {
-        const policy = { ...POLICY, maxAge: "30h" };
+        const policy = { ...POLICY, maxAge: "30h", allowDowntime: true };
         const stage = isAdopted ? await openStage(kind, policy) : await openEmptyStage(kind);
         if (!isAdopted) await createKey(stage, policy);
         for (const [, act] of steps) {

@@ -242,6 +242,7 @@ describe("late news", () => {
   const OUTCOMES: Outcome[] = [
     { kind: "preflight-green" },
     { kind: "preflight-red", problem: "x" },
+    { kind: "old-dead", problem: "x" },
     { kind: "minted" },
     { kind: "mint-refused", problem: "x" },
     { kind: "mint-postponed", problem: "x" },
@@ -253,7 +254,7 @@ describe("late news", () => {
     { kind: "old-gone" },
   ];
   const HEARD: Record<RotationStep, Outcome["kind"][]> = {
-    preflight: ["preflight-green", "preflight-red"],
+    preflight: ["preflight-green", "preflight-red", "old-dead"],
     mint: ["minted", "mint-refused", "mint-postponed"],
     settle: ["minted", "mint-refused", "mint-postponed"],
     sweep: [],

@@ -184,6 +184,19 @@ describe("a leaked current version", () => {
     expect(findBroken(run)).toEqual([]);
   });
 
+  it("that had to be revoked before its replacement was had leaves a lost key where only it could ask for one", async () => {
+    const { run, simulator, faults } = await begin({ overlap: "none", revokes: true });
+    faults.set("mint", "refused");
+    leak(run, 1);
+    await simulator.runFor(2 * 60 * SECOND_MS);
+    faults.clear();
+    await simulator.runFor(DAY_MS);
+    expect(stages(run)).toEqual(["revoked: compromised"]);
+    expect(live(run)).toBeUndefined();
+    expect(simulator.store.keys.get("key_scripted")?.state).toBe("lost");
+    expect(findBroken(run)).toEqual([]);
+  });
+
   it("of a service with a clock of its own does not wait for that clock", async () => {
     const { run, simulator, service } = await begin({ overlap: "provider", find: true });
     leak(run, 1);

@@ -202,6 +202,7 @@ export class Service {
           addresses: () => [],
         },
       }),
+      needsFirst: overlap === "none",
       opensApi: false,
       adopts: true,
       defaultCooldown: "0",

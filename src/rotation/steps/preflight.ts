@@ -5,6 +5,7 @@
 import type { DestinationRow } from "../../store/destinations.ts";
 import type { KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
+import { isDead } from "../../store/versions.ts";
 import { findHold } from "../connections.ts";
 import { type EngineContext, providerContext } from "../context.ts";
 import { keyOf, killVersion, versionOf } from "../effects.ts";
@@ -29,6 +30,10 @@ export const preflight: Step = async (context, rotation) => {
     return { outcome, ...(rotation.urgent && { alsoCommit: () => freeSlot(context, key) }) };
   }
 
+  if (provider.needsFirst && old && isDead(old)) {
+    const problem = `${provider.title} makes a new value only of one that works, and version ${old.number} is dead`;
+    return { outcome: { kind: "old-dead", problem } };
+  }
   const hold = rotation.urgent ? undefined : findHold(context, key, rotation);
   if (hold) return { outcome: { kind: "preflight-red", problem: hold } };
   if (provider.connection && !provider.connection.isOptional && !asks.connection) {
