@@ -1,9 +1,13 @@
 /** Every provider, one line each. */
 import { bitscale } from "./bitscale.ts";
+import { http } from "./http.ts";
 import { access, issuer } from "./issuer.ts";
 import type { Provider } from "./provider.ts";
 
-export const PROVIDERS = { issuer, access, bitscale } as const satisfies Record<string, Provider>;
+export const PROVIDERS = { issuer, access, bitscale, http } as const satisfies Record<
+  string,
+  Provider
+>;
 
 export type ProviderName = keyof typeof PROVIDERS;
 

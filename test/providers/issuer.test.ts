@@ -38,7 +38,7 @@ describe("an access key", () => {
 
 describe("the issuers", () => {
   it("overlap as we like, so that a rotation never breaks a key", () => {
-    for (const provider of Object.values(PROVIDERS)) expect(provider.overlap).toBe("ours");
+    for (const provider of [PROVIDERS.issuer, PROVIDERS.access]) expect(provider.overlap).toBe("ours");
   });
 
   it("make values with the key's prefix, the keyring's code and 74 digits after the last underscore", async () => {

@@ -1,6 +1,10 @@
-/** The fake of each provider outside, with what a first key there takes. One line each. */
+/** The fakes of each provider outside, with what a first key there takes. One line each; a provider may have several. */
 import { FakeBitscale } from "./bitscale.ts";
+import { beginAsIn } from "./described.ts";
 import type { FakeService } from "./fake.ts";
+import { FakeNeon } from "./neon.ts";
+import { FakeResend } from "./resend.ts";
+import { FakeSpaces } from "./spaces.ts";
 
 /** How a key at a service begins. */
 export interface Beginning {
@@ -16,6 +20,8 @@ export interface Beginning {
 }
 
 export interface Entry {
+  /** Of the provider, where that is not the entry's own name. */
+  provider?: string;
   make(): FakeService;
   /** Sets up an account and its first key, as a person would. */
   begin(fake: FakeService): Beginning;
@@ -28,4 +34,7 @@ function handedIn(fake: FakeService): Beginning {
 
 export const FAKES: Record<string, Entry> = {
   bitscale: { make: () => new FakeBitscale(), begin: handedIn },
+  "http, as for Resend": { provider: "http", make: () => new FakeResend(), begin: beginAsIn("resend") },
+  "http, as for Neon": { provider: "http", make: () => new FakeNeon(), begin: beginAsIn("neon") },
+  "http, as for Spaces": { provider: "http", make: () => new FakeSpaces(), begin: beginAsIn("spaces") },
 };
