@@ -18,6 +18,7 @@ const TAGS: Record<string, string> = {
   rotations: "Attempts to replace a key's value, and the deliveries they made.",
   deliveries: "One version on its way to one destination.",
   claims: "Values that are fetched once, instead of sent.",
+  connections: "The accounts at the services that issue keys.",
   destinations: "Places that hold the current value of a key.",
   policies: "When and how keys rotate, for several keys at once.",
   settings: "What holds for the keyring as a whole, the kill switch included.",
