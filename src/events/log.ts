@@ -13,6 +13,7 @@ const ERRORS = new Set(["at-risk", "broken", "compromised", "failed", "failing",
 /** Worth a look; Rekey deals with it by itself, or a person did it. */
 const WARNINGS = new Set([
   "blocked",
+  "due",
   "exported",
   "imported",
   "needs-human",

@@ -2,9 +2,10 @@
 import { bitscale } from "./bitscale.ts";
 import { http } from "./http.ts";
 import { access, issuer } from "./issuer.ts";
+import { manual } from "./manual.ts";
 import type { Provider } from "./provider.ts";
 
-export const PROVIDERS = { issuer, access, bitscale, http } as const satisfies Record<
+export const PROVIDERS = { issuer, access, bitscale, http, manual } as const satisfies Record<
   string,
   Provider
 >;

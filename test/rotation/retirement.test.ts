@@ -11,8 +11,11 @@ import {
 const NOW = Date.UTC(2040, 0, 1);
 const DAY = 24 * 3_600_000;
 
-const inGrace: RetirementPosition = { stage: "previous", serviceRevokedAt: null, attempt: 0, dueAt: NOW };
-const revoking: RetirementPosition = { stage: "revoking", serviceRevokedAt: null, attempt: 0, dueAt: NOW };
+const inGrace: RetirementPosition = {
+  ...{ stage: "previous", serviceRevokedAt: null, attempt: 0, dueAt: NOW },
+  ...{ askedAt: null, remindedAt: null },
+};
+const revoking: RetirementPosition = { ...inGrace, stage: "revoking" };
 const confirming: RetirementPosition = { ...revoking, serviceRevokedAt: NOW };
 
 describe("an old version", () => {
