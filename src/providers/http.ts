@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { parseDuration } from "../duration.ts";
+import { carries, listedSchema, mintedSchema, nextPage, textOf } from "./described/answer.ts";
 import {
   callsOf,
   type Description,
@@ -43,11 +44,6 @@ import type {
 const HOUR_MS = 3_600_000;
 /** A list longer than this says nothing: what was not read cannot be called absent. */
 const MAX_PAGES = 20;
-const MIN_SECRET_LENGTH = 8;
-const MAX_FIELD_LENGTH = 16_384;
-const MAX_REFERENCE_LENGTH = 512;
-/** Numbers below are seconds since the epoch, others milliseconds. */
-const SECONDS_END = 100_000_000_000;
 
 function descriptionOf({ connection }: ProviderContext): Description {
   return descriptionSchema.parse(connection?.config ?? {});
@@ -98,47 +94,6 @@ async function ask<Schema extends z.ZodType>(
       ...(request.ok && { ok: request.ok }),
     },
   );
-}
-
-/** What a text or number says; undefined for anything else. */
-function textOf(value: unknown): string | undefined {
-  if (typeof value === "number") return String(value);
-  return typeof value === "string" && value !== "" ? value : undefined;
-}
-
-/** A time as ISO 8601 or as seconds or milliseconds since the epoch; undefined when it cannot be read. */
-function timeOf(value: unknown): number | undefined {
-  const isCount = typeof value === "number" || (typeof value === "string" && /^\d+$/.test(value));
-  const at = isCount ? Number(value) : typeof value === "string" ? Date.parse(value) : Number.NaN;
-  if (!(at > 0)) return undefined;
-  return isCount && at < SECONDS_END ? at * 1_000 : at;
-}
-
-/** What the answer to a mint must hold. */
-function mintedSchema(
-  { fields, reference, expiresAt, oldEndsAt }: Description["mint"]["answer"],
-  marker: string,
-) {
-  return z.unknown().transform((body, check) => {
-    const values = Object.entries(fields).map(([name, pointer]) => [name, textOf(valueAt(body, pointer))]);
-    const read = z
-      .object({ secret: z.string().min(MIN_SECRET_LENGTH) })
-      .catchall(z.string().max(MAX_FIELD_LENGTH))
-      .safeParse(Object.fromEntries(values));
-    const name = reference === undefined ? marker : textOf(valueAt(body, reference));
-    if (
-      !read.success ||
-      name === undefined ||
-      name.length > MAX_REFERENCE_LENGTH ||
-      name === read.data.secret
-    ) {
-      check.addIssue({ code: "custom", message: "a field is missing" });
-      return z.NEVER;
-    }
-    const told = (pointer: string | undefined) =>
-      pointer === undefined ? undefined : timeOf(valueAt(body, pointer));
-    return { fields: read.data, reference: name, expiresAt: told(expiresAt), oldEndsAt: told(oldEndsAt) };
-  });
 }
 
 /** When the service ends the old key, by what it was asked for. Undefined where it does not, or where its clock runs already. */
@@ -201,12 +156,7 @@ async function find(context: ProviderContext, marker: string): Promise<ListResul
   const { find: request } = descriptionOf(context);
   if (!request) throw new Error("a search that is not described");
   const { items, pages, ...item } = request.answer;
-  const schema = z.unknown().transform((body, check) => {
-    const found = z.array(z.unknown()).safeParse(valueAt(body, items));
-    if (found.success) return { body, items: found.data };
-    check.addIssue({ code: "custom", message: "no list" });
-    return z.NEVER;
-  });
+  const schema = listedSchema(items);
   const references: string[] = [];
   let query: Record<string, string> | undefined;
   for (let page = 1; page <= MAX_PAGES; page++) {
@@ -219,33 +169,13 @@ async function find(context: ProviderContext, marker: string): Promise<ListResul
         return { kind: "failed", report, problem: "a key in its list has no name" };
       references.push(reference);
     }
-    const next = pages && nextPage(pages, value.body, value.items);
-    if (next === undefined) return { kind: "listed", references, report };
+    const next = pages ? nextPage(pages, value.body, value.items) : null;
+    if (next === null) return { kind: "listed", references, report };
+    if (next === undefined)
+      return { kind: "failed", report, problem: "its list does not say where it goes on" };
     query = { [pages?.parameter ?? ""]: next };
   }
   return { kind: "failed", problem: `its list goes on after ${MAX_PAGES} pages` };
-}
-
-type Pages = NonNullable<NonNullable<Description["find"]>["answer"]["pages"]>;
-
-function nextPage(
-  { next, lastItem, more }: Pages,
-  body: unknown,
-  items: readonly unknown[],
-): string | undefined {
-  if (next !== undefined) return textOf(valueAt(body, next));
-  const goesOn = more !== undefined && valueAt(body, more) === true;
-  return goesOn && lastItem !== undefined ? textOf(valueAt(items.at(-1), lastItem)) : undefined;
-}
-
-/** Whether a text holds the marker as a whole: attempt 1 is not meant by attempt 10. */
-function carries(text: string | undefined, marker: string): boolean {
-  return (
-    text
-      ?.split(marker)
-      .slice(1)
-      .some((rest) => !/^[A-Za-z0-9]/.test(rest)) ?? false
-  );
 }
 
 function ofCredential({ fields, reference }: Credential) {

@@ -368,6 +368,8 @@ describe("the answer to a mint", () => {
     [null, undefined],
     ["never", undefined],
     [{}, undefined],
+    [1e300, undefined],
+    [-5, undefined],
   ])("says when the key ends: %j", async (until, expiresAt) => {
     const { provider, asked } = open({ mint: { answer: { expiresAt: "/until" } } }, [
       { body: { ...OK, until } },
@@ -461,6 +463,8 @@ describe("a search", () => {
     expect(byItem.sent.map(({ url }) => url)).toEqual([`${API}/keys`, `${API}/keys?after=a%2F1`]);
     const endless = open(pages({ next: "/next" }), [{ body: first }]);
     expect((await endless.provider.find?.(endless.asked, MARKER))?.kind).toBe("failed");
+    const lost = open(pages({ lastItem: "/uid", more: "/more" }), [{ body: first }]);
+    expect((await lost.provider.find?.(lost.asked, MARKER))?.kind).toBe("failed");
     const cut = open(pages({ next: "/next" }), [{ body: first }, { status: 500, body: {} }]);
     expect((await cut.provider.find?.(cut.asked, MARKER))?.kind).toBe("failed");
   });
