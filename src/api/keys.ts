@@ -101,6 +101,9 @@ const createKeySchema = z
 const patchKeySchema = z
   .strictObject({
     policy: policyChoiceSchema.optional(),
+    config: configSchema.optional().openapi({
+      description: "Only in what says nothing of where and how its values go, such as a runbook.",
+    }),
     destinations: z.array(destinationLinkSchema).max(50).optional(),
     labels: labelsSchema.optional(),
     paused: z.boolean().optional(),

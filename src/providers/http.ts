@@ -298,6 +298,7 @@ export const http: Provider = {
       connection: { ...connection, ...credentialOf(description) },
       ...(keyConfig && { config: keyConfig }),
       valueFields: moreFieldsOf(description),
+      needsReference: [test, revoke].some((call) => call && placeholdersOf(call).includes("reference")),
       ...(needsOld(description) && { needsFirst: true }),
       ...(test && { test: abilities.test }),
       ...(revoke && { revoke: abilities.revoke }),

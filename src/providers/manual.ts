@@ -60,6 +60,7 @@ const undescribed: Provider = {
   repeatsMint: false,
   verifiedHere: false,
   config: settings,
+  changeable: ["runbook"],
   needsFirst: true,
   opensApi: false,
   adopts: true,

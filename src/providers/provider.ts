@@ -176,6 +176,8 @@ export interface Provider {
   readonly connection?: ConnectionShape;
   /** A key's own settings, each described. Absent when there are none. */
   readonly config?: z.ZodType<Record<string, unknown>>;
+  /** Those of them that may change while the key lives: they say nothing of where and how values go. */
+  readonly changeable?: readonly string[];
   /** Where values are sent by a key's own settings that fit: absolute addresses. */
   addresses?(config: Record<string, unknown>): string[];
   /**
@@ -183,6 +185,8 @@ export interface Provider {
    * key's settings. Present, nothing is minted: who is due is reminded.
    */
   runbook?(config: Record<string, unknown>): Runbook;
+  /** A value that is handed in needs the service's name for it: without it, it could not be ended later. */
+  readonly needsReference?: boolean;
   /** Fields that each value has besides `secret`. Absent where nobody asks. */
   readonly valueFields?: readonly string[];
   /** Calls that the service allows an account, shared by all its keys. */

@@ -119,6 +119,7 @@ describe("a connection that is saved", () => {
     expect(await refused({ ...key, config: { ...key.config, region: "x" } })).toEqual(["config.region"]);
     expect(await refused({ ...key, fields: { secret: "a-value-of-a-person" } })).toEqual([
       "fields.access_key",
+      "reference",
     ]);
   });
 

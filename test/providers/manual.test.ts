@@ -175,6 +175,22 @@ describe("a manual key that is made", () => {
     expect(await scene.stages()).toEqual(["previous", "current"]);
   });
 
+  it("may get another runbook, and keeps its test", async () => {
+    const { scene } = await makeManual();
+    const patch = (config: object) =>
+      scene.keyring.call<{ errors: { path: string }[] }>("PATCH", "/v1/keys/billing", { body: { config } });
+    const runbook = { text: "Ask the finance team." };
+    expect((await patch({ runbook, test: TEST })).status).toBe(200);
+    await comeDue(scene);
+    expect((await scene.events("key.due"))[0]?.data).toMatchObject({ runbook: runbook.text, url: null });
+    const elsewhere = { ...TEST, url: "https://other.acme.dev/me" };
+    for (const test of [elsewhere, undefined]) {
+      const answer = await patch({ runbook, test });
+      expect(answer).toMatchObject({ status: 422, body: { errors: [{ path: "config.test" }] } });
+    }
+    expect((await patch({})).body.errors).toMatchObject([{ path: "config.runbook" }]);
+  });
+
   it("cannot be rotated: the answer says what its runbook says", async () => {
     const { scene } = await makeManual();
     const answer = await scene.keyring.call("POST", "/v1/keys/billing/rotate", { body: {} });

@@ -16,7 +16,7 @@ import { type Caller, findExcess } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { findCallerCooldown } from "../power.ts";
 import { type CallView, viewCall } from "../views.ts";
-import { findAddressErrors, parseKeyConfig } from "./create-key.ts";
+import { findAddressErrors, parseKeyConfig } from "./key-config.ts";
 import { badCursor } from "./keys.ts";
 
 /** What opens an account: the service's own fields, or `key` alone for the current value of a key here. */

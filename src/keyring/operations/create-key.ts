@@ -1,7 +1,5 @@
 /** Makes a key: issues its first value, adopts one, or has the service outside make it. */
-import { describeProblem } from "../../destinations/address.ts";
 import type { Failure, FieldError } from "../../errors/catalogue.ts";
-import { fieldErrorsOf } from "../../errors/fields.ts";
 import { newId } from "../../ids.ts";
 import { DEFAULT_PREFIX, formatToken, newPublicId, parseToken } from "../../issuer/token.ts";
 import type { Fields, Provider } from "../../providers/provider.ts";
@@ -19,6 +17,7 @@ import { type Caller, findExcess } from "../caller.ts";
 import { findCallerCooldown, findRoleExcess } from "../power.ts";
 import { isScope } from "../scopes.ts";
 import { type KeyView, viewKey } from "../views.ts";
+import { findAddressErrors, parseKeyConfig } from "./key-config.ts";
 import { type LinkInput, resolveLinks } from "./links.ts";
 import { findPolicyErrors, type PolicyChoice, resolvePolicy } from "./policies.ts";
 import { changeVerification, findVerificationErrors, type VerificationInput } from "./verification.ts";
@@ -195,28 +194,6 @@ function resolveConnection(
   return err({ path, message: `must be the id or name of a connection to ${provider.title}` });
 }
 
-/** A key's own settings, checked by its provider. */
-export function parseKeyConfig(
-  provider: Provider,
-  config: Record<string, unknown> | undefined,
-): Result<Record<string, unknown>, FieldError[]> {
-  if (!provider.config) {
-    const isEmpty = Object.keys(config ?? {}).length === 0;
-    return isEmpty
-      ? ok({})
-      : err([{ path: "config", message: `a key of ${provider.title} has no settings of its own` }]);
-  }
-  const { success, data, error } = provider.config.safeParse(config ?? {});
-  return success ? ok(data) : err(fieldErrorsOf(error.issues, ["config"]));
-}
-
-/** What is wrong with the addresses to which settings send values. */
-export function findAddressErrors({ outbound }: EngineContext, addresses: readonly string[]): FieldError[] {
-  return addresses
-    .flatMap((url) => outbound.problemOf(url) ?? [])
-    .map((problem) => ({ path: "config", message: `where it sends values ${describeProblem(problem)}` }));
-}
-
 /** A schedule without anybody to receive what it makes. */
 export const NO_RECEIVER: FieldError = {
   path: "policy",
@@ -266,7 +243,9 @@ export function findValueErrors(
   for (const name of provider.valueFields ?? []) {
     if (!more[name]) add(`fields.${name}`, `is needed: each value of this key has it`);
   }
-  const needsReference = !provider.local && provider.revoke !== undefined && provider.find === undefined;
+  const needsReference =
+    provider.needsReference ??
+    (!provider.local && provider.revoke !== undefined && provider.find === undefined);
   if (provider.local && reference !== undefined) {
     add("reference", "only goes with a value that a service outside made");
   } else if (needsReference && reference === undefined) {

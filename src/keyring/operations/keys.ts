@@ -16,6 +16,7 @@ import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { findActable, findCallerCooldown, findSelfRule } from "../power.ts";
 import { type KeySummaryView, type KeyView, summarizeKey, viewKey } from "../views.ts";
 import { findValueErrors, NO_RECEIVER, needsReceiver } from "./create-key.ts";
+import { changeKeyConfig } from "./key-config.ts";
 import { type LinkInput, replaceLinks, resolveLinks } from "./links.ts";
 import { findPolicyErrors, type PolicyChoice, resolvePolicy } from "./policies.ts";
 import {
@@ -27,6 +28,7 @@ import {
 
 export interface PatchKeyInput {
   policy?: PolicyChoice | undefined;
+  config?: Record<string, unknown> | undefined;
   destinations?: LinkInput[] | undefined;
   labels?: Record<string, string> | undefined;
   paused?: boolean | undefined;
@@ -77,6 +79,8 @@ export function patchKey(
   if (excess) return err(excess);
   const links = input.destinations && resolveLinks(context, key.id, key.name, input.destinations);
   if (links && !links.ok) return links;
+  const config = input.config && changeKeyConfig(context.providerOf(key), key.config, input.config);
+  if (config && !config.ok) return err({ code: "invalid", errors: config.error });
   const chosen = resolvePolicy(context, input.policy ?? key.policyId ?? key.policy);
   if (!chosen.ok) return err({ code: "invalid", errors: [chosen.error] });
   const { policy } = chosen.value;
@@ -103,6 +107,7 @@ export function patchKey(
   }
   store.keys.update(store.keys.get(key.id) ?? key, {
     ...(input.policy !== undefined && chosen.value),
+    ...(config && { config: config.value }),
     ...(input.labels && { labels: input.labels }),
     ...(input.paused !== undefined && { paused: input.paused }),
   });
@@ -153,7 +158,7 @@ export function deleteKey(
     keyId: key.id,
     data: { changed: "state", state: "deleting" },
   });
-  store.keys.update(store.keys.get(key.id) ?? key, { state: "deleting", dueAt: null });
+  store.keys.update(store.keys.get(key.id) ?? key, { state: "deleting", dueAt: null, askedAt: null });
   finishDeletion(context, key.id);
   return getKey(context, key.id);
 }
