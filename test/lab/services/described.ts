@@ -32,3 +32,64 @@ export function beginAsIn(name: string) {
     };
   };
 }
+
+const OPENED_BY_OLD = { "x-api-key": "{{old.secret}}" };
+
+/** A service whose key asks for its own successor and dies of it, described and not programmed. */
+export function beginAsForBitscale(fake: FakeService): Beginning {
+  const workspace = { method: "GET", url: `${fake.origin}/workspace` };
+  return {
+    connection: {
+      config: {
+        overlap: { kind: "none" },
+        timeout: "60s",
+        preflight: { ...workspace, headers: OPENED_BY_OLD },
+        mint: {
+          method: "POST",
+          url: `${fake.origin}/api-key/rotate`,
+          headers: OPENED_BY_OLD,
+          json: {},
+          answer: { fields: { secret: "/api_key" } },
+        },
+        test: { ...workspace, headers: { "x-api-key": "{{value.secret}}" } },
+      },
+    },
+    key: { fields: { secret: fake.make("by hand").secret } },
+  };
+}
+
+/** A service that ends the old key by itself, after as long as the mint asks for. */
+export function beginAsForKeeper(fake: FakeService & { admin?: string }): Beginning {
+  const headers = { "x-keeper-key": "{{credential.secret}}" };
+  const url = `${fake.origin}/keys`;
+  const { reference, secret } = fake.make("by hand");
+  return {
+    connection: {
+      credential: { secret: fake.admin ?? "" },
+      config: {
+        overlap: { kind: "provider" },
+        preflight: { method: "GET", url: `${fake.origin}/account`, headers, account: "/account/id" },
+        mint: {
+          method: "POST",
+          url,
+          headers,
+          json: {
+            label: "{{marker}}",
+            replaces: "{{oldReference}}",
+            keepOldSeconds: "{{graceSeconds}}",
+          },
+          answer: { fields: { secret: "/secret" }, reference: "/id", oldEndsAt: "/oldEndsAt" },
+        },
+        test: { method: "GET", url: `${fake.origin}/me`, headers: { "x-keeper-key": "{{value.secret}}" } },
+        find: {
+          method: "GET",
+          url: `${url}?label={{marker}}`,
+          headers,
+          answer: { items: "/keys", marker: "/label", reference: "/id" },
+        },
+        revoke: { method: "DELETE", url: `${url}/{{reference}}`, headers },
+      },
+    },
+    key: { fields: { secret }, reference },
+  };
+}

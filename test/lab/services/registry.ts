@@ -1,7 +1,8 @@
 /** The fakes of each provider outside, with what a first key there takes. One line each; a provider may have several. */
 import { FakeBitscale } from "./bitscale.ts";
-import { beginAsIn } from "./described.ts";
+import { beginAsForBitscale, beginAsForKeeper, beginAsIn } from "./described.ts";
 import type { FakeService } from "./fake.ts";
+import { FakeKeeper } from "./keeper.ts";
 import { FakeNeon } from "./neon.ts";
 import { FakeResend } from "./resend.ts";
 import { FakeSpaces } from "./spaces.ts";
@@ -36,5 +37,7 @@ export const FAKES: Record<string, Entry> = {
   bitscale: { make: () => new FakeBitscale(), begin: handedIn },
   "http, as for Resend": { provider: "http", make: () => new FakeResend(), begin: beginAsIn("resend") },
   "http, as for Neon": { provider: "http", make: () => new FakeNeon(), begin: beginAsIn("neon") },
+  "http, as for BitScale": { provider: "http", make: () => new FakeBitscale(), begin: beginAsForBitscale },
+  "http, as for a keeper": { provider: "http", make: () => new FakeKeeper(), begin: beginAsForKeeper },
   "http, as for Spaces": { provider: "http", make: () => new FakeSpaces(), begin: beginAsIn("spaces") },
 };
