@@ -101,6 +101,9 @@ const createKeySchema = z
 const patchKeySchema = z
   .strictObject({
     policy: policyChoiceSchema.optional(),
+    config: configSchema.optional().openapi({
+      description: "Only in what says nothing of where and how its values go, such as a runbook.",
+    }),
     destinations: z.array(destinationLinkSchema).max(50).optional(),
     labels: labelsSchema.optional(),
     paused: z.boolean().optional(),
@@ -108,6 +111,14 @@ const patchKeySchema = z
   })
   .refine((patch) => Object.keys(patch).length > 0, { message: "names nothing to change" })
   .openapi("PatchKey");
+
+const dueSchema = z
+  .object({
+    since: timeOutSchema,
+    remindedAt: optionalTimeOutSchema.openapi({ description: "When that was last said." }),
+    todo: z.string(),
+  })
+  .nullable();
 
 const versionSchema = z
   .object({
@@ -128,6 +139,7 @@ const versionSchema = z
       description: "When verification last took it; at most a minute behind. The edge is not counted.",
     }),
     nextTryAt: optionalTimeOutSchema,
+    due: dueSchema.openapi({ description: "A person is asked to end it." }),
   })
   .openapi("Version");
 
@@ -152,7 +164,10 @@ const keySummarySchema = z
     revision: z.int(),
     currentVersion: z.int().nullable(),
     cooldownUntil: optionalTimeOutSchema,
-    nextRotationAt: optionalTimeOutSchema,
+    nextRotationAt: optionalTimeOutSchema.openapi({
+      description: "Where a person makes the values: when they are next reminded.",
+    }),
+    due: dueSchema.openapi({ description: "A person is asked for a new value, as its runbook says." }),
     createdAt: timeOutSchema,
     createdBy: z.string(),
   })
@@ -199,6 +214,9 @@ const listQuerySchema = pageQuerySchema.extend({
     .regex(/^[^=]+=.*$/, { message: "must be name=value" })
     .optional(),
   dueBefore: timeSchema.optional(),
+  due: z.enum(["true", "false"]).optional().openapi({
+    description: "Only those of which a person is asked for something: a new value, or to end an old one.",
+  }),
 });
 
 const list = createRoute({
@@ -292,7 +310,7 @@ const rotate = createRoute({
 const handIn = createRoute({
   method: "put",
   path: "/v1/keys/{key}/value",
-  summary: "Hand in a value for a key that has lost its own",
+  summary: "Hand in a value for a key that has lost its own, or whose values a person makes",
   description: "It is tested, delivered and made current like any other.",
   tags: ["keys"],
   security,
@@ -332,12 +350,13 @@ export function addKeys(app: OpenAPIHono<{ Bindings: Env }>): void {
   });
 
   app.openapi(list, async (c) => {
-    const { limit, cursor, status, provider, label, dueBefore } = c.req.valid("query");
+    const { limit, cursor, status, provider, label, dueBefore, due } = c.req.valid("query");
     const [labelName = "", ...labelValue] = (label ?? "").split("=");
     const filter = {
       state: status,
       provider,
       dueBefore,
+      asked: due === undefined ? undefined : due === "true",
       label: label === undefined ? undefined : { name: labelName, value: labelValue.join("=") },
     };
     return c.json(

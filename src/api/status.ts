@@ -42,6 +42,7 @@ const statusSchema = z
         deleting: count,
         paused: count.openapi({ description: "Of those that are pending or active." }),
         overdue: count.openapi({ description: "Due for an hour or longer and not started." }),
+        due: count.openapi({ description: "A person is asked for a new value." }),
       })
       .openapi({ description: "`total` leaves out those that are deleted." }),
     rotations: z.object({
@@ -56,6 +57,7 @@ const statusSchema = z
       held: count.openapi({ description: "Of those in grace: held beyond its time by `revokeWhen`." }),
       revoking: count,
       stuck: count.openapi({ description: "Of those being revoked: that does not succeed." }),
+      due: count.openapi({ description: "Of those being revoked: a person is asked to end them." }),
     }),
     deliveries: z.object({ pending: count, failing: count }),
     destinations: z.object({ failing: z.array(unwellSchema) }),

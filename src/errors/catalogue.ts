@@ -190,7 +190,13 @@ export const CATALOGUE = {
   "not-awaited": {
     status: 409,
     title: "This key takes no value by hand now",
-    remedy: "Only a lost key does, when none of its rotations is live. Rotate it instead.",
+    remedy:
+      "Only a lost key does, when none of its rotations is live, and one whose values a person makes. Rotate it instead.",
+  },
+  "made-by-hand": {
+    status: 409,
+    title: "Only a person can make a new value of this key",
+    remedy: "Make one as `detail` says, then hand it in with PUT /v1/keys/{key}/value.",
   },
   "rotation-ended": {
     status: 409,

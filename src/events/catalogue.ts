@@ -15,6 +15,7 @@ export const EVENT_TYPES = [
   "key.at-risk",
   "key.compromised",
   "key.lost",
+  "key.due",
   "key.revoked",
   "key.revocation.stuck",
   "delivery.succeeded",

@@ -23,6 +23,7 @@ const ERRORS = new Set([
 /** Worth a look; Rekey deals with it by itself, or a person did it. */
 const WARNINGS = new Set([
   "blocked",
+  "due",
   "exported",
   "imported",
   "needs-human",

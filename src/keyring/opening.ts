@@ -9,10 +9,10 @@ import { type Allowance, Budgets } from "../outbound/budget.ts";
 import { createOutbound } from "../outbound/port.ts";
 import { createRecords, type RecordTransport } from "../outbound/records.ts";
 import type { Transport } from "../outbound/transport.ts";
-import type { Provider } from "../providers/provider.ts";
 import { providerOf } from "../providers/registry.ts";
 import { err, ok, type Result } from "../result.ts";
 import { createClock } from "../rotation/clock.ts";
+import { ConfiguredProviders } from "../rotation/configured.ts";
 import type { EngineContext, ProviderRef } from "../rotation/context.ts";
 import { isMade } from "../store/migrations.ts";
 import type { Sql } from "../store/sql.ts";
@@ -43,6 +43,7 @@ export function openContext(
     return err({ code: "not-configured", detail });
   }
   const budgets = new Budgets();
+  const providers = new ConfiguredProviders(store, providerOf);
   const now = createClock(() => Date.now(), store.events.lastAt());
   const context = {
     store,
@@ -53,7 +54,7 @@ export function openContext(
     witness: createWitness(env, identity.code),
     random: secureRandom,
     publicUrl: config.value.publicUrl,
-    providerOf: (key: ProviderRef) => configured(store, key),
+    providerOf: (key: ProviderRef) => providers.of(key),
     spend: (account: string, allowance: Allowance | undefined) => budgets.take(account, allowance, now()),
     now,
   };
@@ -62,13 +63,4 @@ export function openContext(
   const newest = masterKeys[0]?.id ?? "";
   if (rewrap(context, dataKey, masterKeys)) onRewrapped(newest);
   return ok(context);
-}
-
-/** A key's provider, as the settings of its connection make it. */
-function configured(store: Store, { provider: name, connectionId = null }: ProviderRef): Provider {
-  const provider = providerOf(name);
-  if (!provider.configured || connectionId === null) return provider;
-  const revision = store.connections.get(connectionId)?.revision ?? 0;
-  const row = store.connections.revision(connectionId, revision);
-  return row ? provider.configured(row.config) : provider;
 }

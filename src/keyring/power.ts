@@ -61,7 +61,8 @@ export function findRoleExcess(
   made: { provider: string; role?: string | undefined; subject?: string | undefined },
 ): Failure | undefined {
   const own = ownKey(context, caller);
-  if (!own || own.role === null || !context.providerOf(made).opensApi) return undefined;
+  if (!own || own.role === null || !context.providerOf({ provider: made.provider }).opensApi)
+    return undefined;
   const fits =
     own.role === "agent"
       ? made.role === "agent" && (made.subject ?? null) === own.subject

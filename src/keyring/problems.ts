@@ -2,6 +2,7 @@
  * What is wrong in a keyring, from the red light to its cause and what somebody can do about it. Looks only into indexes that hold what
  * is stuck, and stops when it has enough. Reads only.
  */
+import { todoOf } from "../rotation/asking.ts";
 import type { EngineContext } from "../rotation/context.ts";
 import { latestGraceEnd } from "../rotation/graces.ts";
 import { FAILED_OFTEN, OVERDUE_MS } from "../rotation/health.ts";
@@ -28,6 +29,8 @@ export const PROBLEM_KINDS = [
   "rotation-needs-slot",
   "key-failing",
   "key-overdue",
+  "key-due",
+  "revocation-due",
   "delivery-failing",
   "destination-failing",
   "subscription-failing",
@@ -77,6 +80,8 @@ export function listProblems(context: EngineContext): ProblemView[] {
     waiting(true),
     () => failed.filter(({ failures }) => failures >= FAILED_OFTEN).map((key) => ofFailedKey(context, key)),
     (limit) => store.due.startsDue(now - OVERDUE_MS, limit).map(({ id, at }) => ofOverdue(context, id, at)),
+    (limit) => store.keys.asked(limit).map((key) => ofDueKey(context, key)),
+    (limit) => store.versions.asked(limit).map((version) => ofDueEnd(context, version)),
     () => failed.filter(({ failures }) => failures < FAILED_OFTEN).map((key) => ofFailedKey(context, key)),
     (limit) => store.deliveries.failing(limit).map((row) => ofDelivery(context, row)),
     (limit) => store.destinations.unwell(limit).map(ofDestination),
@@ -172,6 +177,42 @@ function ofRevocation(row: VersionRow): ProblemView {
     remedy: `Revoke it at the service by hand: it is seen dead at the next try. POST /v1/keys/${keyId}/versions/${number}/abandon gives up on it.`,
     nextTryAt: nextTryOf(row),
   };
+}
+
+function ofDueKey(context: EngineContext, key: KeyRow): ProblemView {
+  const current = context.store.versions.current(key.id);
+  const hasLeaked = (current?.compromisedAt ?? null) !== null;
+  return {
+    what: "key-due",
+    id: key.id,
+    key: key.id,
+    since: isoOf(key.askedAt),
+    cause: hasLeaked
+      ? "Its current value leaked, and only a person can make a new one."
+      : "Its value is past its age, and only a person can make a new one.",
+    remedy: `${todoOf("replace", key.id, null)}${runbookOf(context, key)}`,
+    nextTryAt: isoOf(key.dueAt),
+  };
+}
+
+function ofDueEnd(context: EngineContext, version: VersionRow): ProblemView {
+  const { id, keyId, number } = version;
+  const key = context.store.keys.get(keyId);
+  return {
+    what: "revocation-due",
+    id,
+    key: keyId,
+    since: isoOf(version.askedAt),
+    cause: `Version ${number} may still work, and only a person can end it.`,
+    remedy: `${todoOf("revoke", keyId, number)}${key ? runbookOf(context, key) : ""}`,
+    nextTryAt: nextTryOf(version),
+  };
+}
+
+function runbookOf({ providerOf }: EngineContext, key: KeyRow): string {
+  const runbook = providerOf(key).runbook?.(key.config);
+  if (!runbook) return "";
+  return ` Runbook: ${runbook.text}${runbook.url === undefined ? "" : ` (${runbook.url})`}`;
 }
 
 function ofFailedKey({ store }: EngineContext, key: KeyRow): ProblemView {

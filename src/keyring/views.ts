@@ -1,6 +1,8 @@
 /** Rows as the API shows them: times as ISO 8601, no sealed value, no hash. */
 import { destinationOf } from "../destinations/registry.ts";
+import { todoOf } from "../rotation/asking.ts";
 import { factsOfKey, healthOf } from "../rotation/health.ts";
+import type { Asked } from "../rotation/reminders.ts";
 import type { DeliveryRow, DeliveryState } from "../store/deliveries.ts";
 import type { DestinationRow, DestinationState } from "../store/destinations.ts";
 import type { EventRow } from "../store/events.ts";
@@ -37,6 +39,8 @@ export interface VersionView {
   /** When verification last took it. */
   lastSeenAt: string | null;
   nextTryAt: string | null;
+  /** What a person is asked for: to end it. */
+  due: DueView | null;
 }
 
 export interface KeyDestinationView {
@@ -70,8 +74,17 @@ export interface KeySummaryView {
   currentVersion: number | null;
   cooldownUntil: string | null;
   nextRotationAt: string | null;
+  /** What a person is asked for: a new value. */
+  due: DueView | null;
   createdAt: string;
   createdBy: string;
+}
+
+/** What only a person can do: since when it is asked, and when that was last said. */
+export interface DueView {
+  since: string;
+  remindedAt: string | null;
+  todo: string;
 }
 
 export interface KeyView extends KeySummaryView {
@@ -179,6 +192,7 @@ export function summarizeKey(store: Store, key: KeyRow): KeySummaryView {
     currentVersion: store.versions.current(key.id)?.number ?? null,
     cooldownUntil: isoOf(key.cooldownUntil),
     nextRotationAt: isoOf(key.dueAt),
+    due: key.state === "active" ? viewDue(key, todoOf("replace", key.id, null)) : null,
     createdAt: iso(key.createdAt),
     createdBy: key.createdBy,
   };
@@ -294,7 +308,12 @@ function viewVersion(row: VersionRow): VersionView {
     confirmed: row.confirmed,
     lastSeenAt: isoOf(row.lastSeenAt),
     nextTryAt: row.stage === "revoking" && row.leaseUntil === null ? isoOf(row.dueAt) : null,
+    due: viewDue(row, todoOf("revoke", row.keyId, row.number)),
   };
+}
+
+function viewDue({ askedAt, remindedAt }: Asked, todo: string): DueView | null {
+  return askedAt === null ? null : { since: iso(askedAt), remindedAt: isoOf(remindedAt), todo };
 }
 
 /** A call to the outside as the API shows it. */

@@ -20,7 +20,9 @@ function fail(problem: string): void {
   process.exitCode = 1;
 }
 
-const files = readdirSync(root + PROVIDERS_FOLDER).map((name) => `${PROVIDERS_FOLDER}${name}`);
+const files = readdirSync(root + PROVIDERS_FOLDER)
+  .filter((name) => name.endsWith(".ts"))
+  .map((name) => `${PROVIDERS_FOLDER}${name}`);
 const modules = await Promise.all(files.map(async (path) => [path, await import(root + path)] as const));
 const providers: Provider[] = Object.values(PROVIDERS);
 for (const problem of [...findUnregistered(Object.fromEntries(modules)), ...providers.flatMap(findGaps)])

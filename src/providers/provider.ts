@@ -136,6 +136,8 @@ export interface ConnectionShape {
   readonly config: z.ZodType<Record<string, unknown>>;
   /** Where values are sent, by settings that fit: absolute addresses. */
   addresses(config: Record<string, unknown>): string[];
+  /** The settings decide in what form values go out, and not only where to: only root changes them under somebody else's credential. */
+  readonly isProgram?: true;
 }
 
 /** What people want to know before they trust a provider; its page in docs/providers is made of it. */
@@ -152,6 +154,12 @@ export interface ProviderAbout {
   readonly unverified: readonly string[];
   /** For overlap `none`: what the service offers instead of an outage at every rotation. */
   readonly instead?: string;
+}
+
+/** What a person does where no call can: in words, and where. */
+export interface Runbook {
+  text: string;
+  url?: string | undefined;
 }
 
 export interface Provider {
@@ -179,6 +187,15 @@ export interface Provider {
   readonly config?: z.ZodType<Record<string, unknown>>;
   /** What a value has besides `secret`, each described. Absent when there is nothing else; what is handed in must have it, too. */
   readonly fields?: z.ZodType<Record<string, string>>;
+  /** Those of them that may change while the key lives: they say nothing of where and how values go. */
+  readonly changeable?: readonly string[];
+  /** Where values are sent by a key's own settings that fit: absolute addresses. */
+  addresses?(config: Record<string, unknown>): string[];
+  /**
+   * For services where no call makes or ends a value: a person makes each one and hands it in, and ends the old one, as this says of a
+   * key's settings. Present, nothing is minted: who is due is reminded.
+   */
+  runbook?(config: Record<string, unknown>): Runbook;
   /** Calls that the service allows an account, shared by all its keys. */
   readonly rateLimit?: Allowance;
   /** Cannot make a first value: a key begins with one that is handed in. */
@@ -191,7 +208,7 @@ export interface Provider {
   readonly adopts: boolean;
   /** Cooldown after a rotation by hand, when the policy names none. */
   readonly defaultCooldown: string;
-  /** Where a connection's settings decide what the service can do: the provider as they make it. */
+  /** Where settings decide what can be done, a connection's or, without one, a key's own: the provider as they make it. */
   configured?(config: Record<string, unknown>): Provider;
   preflight(context: ProviderContext): Promise<PreflightResult>;
   mint(context: ProviderContext, intent: MintIntent): Promise<MintResult>;

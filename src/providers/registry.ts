@@ -5,10 +5,12 @@ import { awsIam } from "./aws-iam.ts";
 import { bitscale } from "./bitscale.ts";
 import { cloudflare } from "./cloudflare.ts";
 import { gitlab } from "./gitlab.ts";
+import { http } from "./http.ts";
 import { access, issuer } from "./issuer.ts";
 import { lightningfaucet } from "./lightningfaucet.ts";
 import { llmconveyors } from "./llmconveyors.ts";
 import { log10x } from "./log10x.ts";
+import { manual } from "./manual.ts";
 import { openai } from "./openai.ts";
 import type { Provider } from "./provider.ts";
 import { sendgrid } from "./sendgrid.ts";
@@ -26,6 +28,8 @@ export const PROVIDERS = {
   sendgrid,
   "aws-iam": awsIam,
   gitlab,
+  http,
+  manual,
 } as const satisfies Record<string, Provider>;
 
 export type ProviderName = keyof typeof PROVIDERS;

@@ -6,6 +6,7 @@ import { newId } from "../ids.ts";
 import type { Fields } from "../providers/provider.ts";
 import type { KeyRow } from "../store/keys.ts";
 import { NEW_ROTATION, type RotationRow, type Trigger } from "../store/rotations.ts";
+import type { VersionRow } from "../store/versions.ts";
 import type { CallReport } from "../store/work-table.ts";
 import { BACKOFF_MS, backoffMs } from "./backoff.ts";
 import { dropRevisions, repinToPresent, wakeWaiting } from "./connections.ts";
@@ -22,7 +23,7 @@ import {
 } from "./effects.ts";
 import { factsOf, mayHaveMinted, settleTime } from "./facts.ts";
 import { initialPosition, isLive, transition } from "./machine.ts";
-import { deliverBy, graceMs, nextRotationAt } from "./policy.ts";
+import { deliverBy, graceMs, nextRotationAt, plannedAt } from "./policy.ts";
 import type { Outcome, Position } from "./position.ts";
 import { resumeCurrent } from "./sends.ts";
 
@@ -160,8 +161,17 @@ export function reschedule(context: EngineContext, keyId: string): void {
   const { store } = context;
   const key = store.keys.get(keyId);
   if (!key) return;
-  const dueAt = store.rotations.live(keyId) ? null : nextRotationAt(key, store.versions.current(keyId));
-  store.keys.update(key, { dueAt });
+  const current = store.versions.current(keyId);
+  const isOver = key.askedAt !== null && !isStillAsked(key, current, context.now());
+  const asked = isOver ? { ...key, askedAt: null } : key;
+  const dueAt = store.rotations.live(keyId) ? null : nextRotationAt(asked, current);
+  store.keys.update(key, { dueAt, askedAt: asked.askedAt });
+}
+
+/** Whether a person is still to make a new value: another policy may have moved the day. */
+function isStillAsked({ policy }: KeyRow, current: VersionRow | undefined, now: number): boolean {
+  const planned = current ? plannedAt(policy, current) : null;
+  return (current?.compromisedAt ?? null) !== null || (planned !== null && planned <= now);
 }
 
 /** The call is known to be over without a credential. */

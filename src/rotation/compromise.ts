@@ -12,6 +12,7 @@
 import type { KeyRow, OnCompromise } from "../store/keys.ts";
 import type { RotationRow } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
+import { noteAsked, requestData } from "./asking.ts";
 import { advanceRotation, startRotation } from "./changes.ts";
 import { dropRevisions } from "./connections.ts";
 import { type EngineContext, record } from "./context.ts";
@@ -30,7 +31,16 @@ export interface LeakReport {
 }
 
 /** What was done about a leaked version. `none`: it was dead already. */
-export type LeakAction = "revoked" | "discarded" | "escalated" | "started" | "retried" | "notified" | "none";
+export type LeakAction =
+  | "revoked"
+  | "discarded"
+  | "escalated"
+  | "started"
+  | "retried"
+  | "notified"
+  /** A person is, as only a person can replace it. */
+  | "asked"
+  | "none";
 
 export interface LeakResponse {
   action: LeakAction;
@@ -51,7 +61,13 @@ export function compromiseVersion(
     type: "key.compromised",
     actor,
     keyId: key.id,
-    data: { version: version.number, stage: version.stage, source, ...response },
+    data: {
+      ...askedOfPerson(context, key, version, response),
+      version: version.number,
+      stage: version.stage,
+      source,
+      ...response,
+    },
   });
   return response;
 }
@@ -136,10 +152,28 @@ function respondToCurrent(
       break;
     }
   }
-  if (rotation && rotation.toVersion !== version.number) {
+  const isReplacing = rotation !== undefined && rotation.toVersion !== version.number;
+  if (context.providerOf(key).runbook) {
+    noteAsked(context, store.keys.get(key.id) ?? key, !isReplacing);
+    if (!isReplacing) return { action: "asked", rotationId: null };
+  }
+  if (isReplacing) {
     return { action: "escalated", rotationId: escalate(context, rotation).id };
   }
   return { action: "started", rotationId: replace(context, key, version, rotation, actor).id };
+}
+
+/** What a person is to do about a leak, where no call can: replace what is current, end the rest. */
+function askedOfPerson(
+  context: EngineContext,
+  key: KeyRow,
+  { number }: VersionRow,
+  { action }: LeakResponse,
+) {
+  const runbook = context.providerOf(key).runbook?.(key.config);
+  if (!runbook || action === "none") return {};
+  const isReplaced = action === "asked" || action === "notified";
+  return requestData(isReplaced ? "replace" : "revoke", key.id, number, runbook);
 }
 
 /** What the policy says, as far as the service allows: where a mint ends the old value, and may need it alive, that comes first. */

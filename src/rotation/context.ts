@@ -33,6 +33,8 @@ export interface Witness {
 export interface ProviderRef {
   provider: string;
   connectionId?: string | null;
+  /** The key's own settings, checked. */
+  config?: Record<string, unknown>;
 }
 
 export interface EngineContext {
@@ -45,7 +47,7 @@ export interface EngineContext {
   readonly random: Random;
   /** Where this deployment is reached, when it was told. */
   readonly publicUrl?: string | undefined;
-  /** The provider of a stored key, as its connection's settings make it. */
+  /** The provider of a stored key, as its connection's settings or its own make it. */
   providerOf(key: ProviderRef): Provider;
   /** Takes one call from what a service allows an account: 0 to go ahead, else how long to wait, milliseconds. */
   spend(account: string, allowance: Allowance | undefined): number;

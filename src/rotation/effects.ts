@@ -191,6 +191,7 @@ function promote(context: EngineContext, rotation: RotationRow): void {
   store.keys.update(key, {
     ...((key.state === "pending" || key.state === "lost") && { state: "active" }),
     failures: 0,
+    askedAt: null,
     // A value that is past its age would be replaced at once, and the rollback with it.
     retryAt: isRollback ? now + DAILY_MS : null,
     // What the service itself holds back may last longer.

@@ -3,6 +3,7 @@ import type { EventType } from "../events/catalogue.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { Health } from "../store/settings.ts";
 import type { Store } from "../store/store.ts";
+import type { VersionRow } from "../store/versions.ts";
 import { BACKOFF_MS } from "./backoff.ts";
 
 /** What is stuck: how many there are of each. */
@@ -27,6 +28,12 @@ export interface HealthFacts {
   failingSubscriptions: number;
   /** Scheduled rotations that nothing has started. */
   overdue: number;
+  /** Keys whose next value only a person can make, and is asked to. */
+  due: number;
+  /** Old values that only a person can end, and is asked to. */
+  endsDue: number;
+  /** Of both: those that leaked. */
+  leaksDue: number;
 }
 
 export interface HealthReport {
@@ -67,9 +74,24 @@ const RULES: readonly {
     says: (n) => `${things(n, "rotation is", "rotations are")} overdue and not started`,
   },
   {
+    fact: "leaksDue",
+    makes: "failing",
+    says: (n) => `${things(n, "leaked value waits", "leaked values wait")} for somebody`,
+  },
+  {
     fact: "failedOnce",
     makes: "degraded",
     says: (n) => `the last rotation of ${things(n, "key", "keys")} failed`,
+  },
+  {
+    fact: "due",
+    makes: "degraded",
+    says: (n) => `${things(n, "key waits", "keys wait")} for a value that somebody makes`,
+  },
+  {
+    fact: "endsDue",
+    makes: "degraded",
+    says: (n) => `${things(n, "old value waits", "old values wait")} for its end by hand`,
   },
   {
     fact: "failingDeliveries",
@@ -107,6 +129,7 @@ export const OVERDUE_MS = 3_600_000;
 export function factsOfKeyring(store: Store, now: number): HealthFacts {
   const rotations = store.rotations.held();
   const failures = store.keys.failing();
+  const [due, ends] = [store.keys.countAsked(), store.versions.countAsked()];
   return {
     ...ofRotations(rotations, now),
     ...ofFailures(failures),
@@ -116,6 +139,9 @@ export function factsOfKeyring(store: Store, now: number): HealthFacts {
     failingDestinations: store.destinations.countUnwell(),
     failingSubscriptions: store.subscriptions.countUnwell(),
     overdue: store.due.countStarts(now - OVERDUE_MS),
+    due: due.all - due.leaked,
+    endsDue: ends.all - ends.leaked,
+    leaksDue: due.leaked + ends.leaked,
   };
 }
 
@@ -123,23 +149,33 @@ export function factsOfKeyring(store: Store, now: number): HealthFacts {
 export function factsOfKey(store: Store, key: KeyRow, now: number): HealthFacts {
   const live = store.rotations.live(key.id);
   const held = live && live.state !== "running" ? [live] : [];
+  const versions = store.versions.ofKey(key.id);
+  const hasLeaked = (version: VersionRow | undefined) => (version?.compromisedAt ?? null) !== null;
+  const ends = versions.filter(({ askedAt }) => askedAt !== null);
+  const isDue = key.askedAt !== null && key.state === "active";
+  const isLeak = isDue && hasLeaked(versions.find(({ stage }) => stage === "current"));
   const isStuck = ({ stage, attempt }: { stage: string; attempt: number }) =>
     stage === "revoking" && attempt >= BACKOFF_MS.length;
   return {
     ...ofRotations(held, now),
     ...ofFailures([key]),
     lost: key.state === "lost" ? 1 : 0,
-    stuckRevocations: store.versions.ofKey(key.id).filter(isStuck).length,
+    stuckRevocations: versions.filter(isStuck).length,
     failingDeliveries: store.deliveries.unsettled(key.id).filter(({ state }) => state === "failing").length,
     failingDestinations: 0,
     failingSubscriptions: 0,
     overdue: key.dueAt !== null && key.dueAt <= now - OVERDUE_MS ? 1 : 0,
+    due: isDue && !isLeak ? 1 : 0,
+    endsDue: ends.filter((version) => !hasLeaked(version)).length,
+    leaksDue: ends.filter(hasLeaked).length + (isLeak ? 1 : 0),
   };
 }
 
 /** Events after which the keyring may be worse than it was. */
 const TROUBLE: readonly EventType[] = [
   "key.lost",
+  "key.due",
+  "key.compromised",
   "key.at-risk",
   "key.rotation.blocked",
   "key.rotation.failed",

@@ -74,6 +74,7 @@ export function abandonVersion(
     revokedAt: context.now(),
     confirmed: false,
     sealed: null,
+    askedAt: null,
     dueAt: null,
     leaseUntil: null,
     claim: version.claim + 1,
@@ -132,7 +133,8 @@ export function finishGrace(
   const { store } = context;
   const now = context.now();
   if (!isInGrace(version, now)) return err({ code: "not-in-grace" });
-  if (!context.providerOf(key).revoke) return err({ code: "cannot-revoke" });
+  const { revoke, runbook } = context.providerOf(key);
+  if (!revoke && !runbook) return err({ code: "cannot-revoke" });
   const ended = store.versions.update(version, { graceEndsAt: now });
   record(context, {
     type: "key.grace.finished",

@@ -5,6 +5,7 @@ import { destinationOf } from "../destinations/registry.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
 import type { DestinationRow } from "../store/destinations.ts";
 import type { VersionRow } from "../store/versions.ts";
+import { askToEnd } from "./asking.ts";
 import { BACKOFF_MS, backoffMs, TIME_ASKED_AGAIN_MS } from "./backoff.ts";
 import { advanceRotation } from "./changes.ts";
 import { type EngineContext, randomUnit, record } from "./context.ts";
@@ -81,13 +82,23 @@ export function settleRetirement(
     stage: next.stage,
     serviceRevokedAt: next.serviceRevokedAt,
     attempt: next.attempt,
+    askedAt: next.askedAt,
+    remindedAt: next.remindedAt,
     dueAt: goesOn ? lease : next.dueAt,
     leaseUntil: goesOn ? lease : null,
     claim: goesOn ? version.claim : version.claim + 1,
   });
   for (const effect of effects) {
-    if (effect === "bury") bury(context, row);
-    else announceStuck(context, row);
+    switch (effect) {
+      case "bury":
+        bury(context, row);
+        break;
+      case "announce-stuck":
+        announceStuck(context, row);
+        break;
+      case "ask-person":
+        askToEnd(context, row);
+    }
   }
   return row;
 }

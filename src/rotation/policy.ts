@@ -4,31 +4,46 @@ import { parseDuration } from "../duration.ts";
 import type { KeyRow, Policy, RevokeCondition } from "../store/keys.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { firstAllowed, nextMoment } from "./calendar.ts";
+import { type Asked, nextReminderAt } from "./reminders.ts";
 
 const DEFAULT_GRACE = "24h";
 const DEFAULT_DELIVER_WITHIN = "6h";
 const DEFAULT_MAX_GRACE = "30d";
 
-type PlannedKey = Pick<KeyRow, "policy" | "paused" | "state" | "expiresAt" | "retryAt" | "cooldownUntil">;
-type Dated = Pick<VersionRow, "id" | "issuedAt" | "expiresAt">;
+type PlannedKey = Pick<KeyRow, "policy" | "paused" | "state" | "expiresAt" | "retryAt" | "cooldownUntil"> &
+  Partial<Asked>;
+type Dated = Pick<VersionRow, "id" | "issuedAt" | "expiresAt"> & Partial<Pick<VersionRow, "compromisedAt">>;
 
 /**
  * When the key should next be rotated: its current version's age reaches `maxAge`, or the first moment of `schedule` after it was
  * made; plus a share of `jitter` that is fixed for that version, not before `retryAt` after a failure, inside the policy's window and
- * outside of its freezes. A value that its service ends by itself is replaced well before that, and none in a cooldown. A key that has no value yet is tried again at `retryAt`. Null when nothing is scheduled.
+ * outside of its freezes. A value that its service ends by itself is replaced well before that, and none in a cooldown. A key that has no value yet is tried again at `retryAt`. Where a person
+ * is asked for the new value, it is when that is said next. Null when nothing is scheduled.
  */
 export function nextRotationAt(key: PlannedKey, current: Dated | undefined): number | null {
-  const { policy } = key;
-  if (isPaused(key)) return null;
+  const isLeak = isAskedForLeak(key, current);
+  if (isPaused(key) && !isLeak) return null;
   if (key.state === "pending") return key.retryAt;
   if (key.state !== "active" || !current) return null;
+  const reminder = nextReminderAt({ askedAt: key.askedAt ?? null, remindedAt: key.remindedAt ?? null });
+  const planned = plannedAt(key.policy, current);
+  if (planned === null && !isLeak) return null;
+  const least = Math.max(planned ?? 0, key.retryAt ?? 0, key.cooldownUntil ?? 0, reminder);
+  const at = isLeak ? reminder : allowedAt(key, current, least);
+  return at === null || (key.expiresAt !== null && at >= key.expiresAt) ? null : at;
+}
+
+/** When the policy would have a value replaced, whatever stands in the way. Null for never. */
+export function plannedAt(policy: Policy, current: Dated): number | null {
   const base = dueBase(policy, current);
   if (base === null) return null;
-  const spread = unitOf(current.id);
-  const jitter = jitterMs(policy);
-  const planned = Math.min(base + Math.floor(jitter * spread), expiryBase(current));
-  const at = allowedAt(key, current, Math.max(planned, key.retryAt ?? 0, key.cooldownUntil ?? 0));
-  return at === null || (key.expiresAt !== null && at >= key.expiresAt) ? null : at;
+  const jitter = Math.floor(jitterMs(policy) * unitOf(current.id));
+  return Math.min(base + jitter, expiryBase(current));
+}
+
+/** Whether a person is asked for a new value as the present one leaked: no window, freeze or pause keeps that back. */
+function isAskedForLeak({ askedAt = null }: PlannedKey, current: Dated | undefined): boolean {
+  return askedAt !== null && (current?.compromisedAt ?? null) !== null;
 }
 
 /** The first time at or after `at` at which a policy lets a scheduled rotation begin. */
@@ -74,7 +89,7 @@ export function isPlanned({ maxAge, schedule }: Policy): boolean {
 export function nextStartAt(key: PlannedKey, current: Dated | undefined, now: number): number | null {
   const at = nextRotationAt(key, current);
   if (at === null || at > now) return at;
-  const start = current ? allowedAt(key, current, now) : now;
+  const start = current && !isAskedForLeak(key, current) ? allowedAt(key, current, now) : now;
   return start === null || (key.expiresAt !== null && start >= key.expiresAt) ? null : start;
 }
 

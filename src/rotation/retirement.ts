@@ -4,6 +4,7 @@
  */
 import type { Stage } from "../store/versions.ts";
 import { BACKOFF_MS, backoffMs, REVOCATION_BACKOFF_MS, TIME_ASKED_AGAIN_MS } from "./backoff.ts";
+import { nextLookAt, nextReminderAt } from "./reminders.ts";
 
 export interface RetirementPosition {
   stage: Stage;
@@ -11,6 +12,8 @@ export interface RetirementPosition {
   serviceRevokedAt: number | null;
   attempt: number;
   dueAt: number | null;
+  askedAt: number | null;
+  remindedAt: number | null;
 }
 
 export type RetirementOutcome =
@@ -24,11 +27,13 @@ export type RetirementOutcome =
   /** Seen dead; `confirmed: false` when the provider can neither test nor list. */
   | { kind: "seen-dead"; confirmed: boolean }
   | { kind: "still-alive" }
+  /** Only a person can end it, and has not been seen to. `canSee`: a test will tell. */
+  | { kind: "waits-for-person"; canSee: boolean }
   | { kind: "unclear"; retryAfterMs?: number };
 
 export interface RetirementTransition {
   next: RetirementPosition;
-  effects: ("bury" | "announce-stuck")[];
+  effects: ("bury" | "announce-stuck" | "ask-person")[];
 }
 
 /** Tests that may still see the old value alive, as services take a moment to forget, before it is revoked again. */
@@ -52,7 +57,7 @@ export function retire(
 ): RetirementTransition {
   if (at.stage === "previous" && outcome.kind === "grace-ended") {
     const serviceRevokedAt = outcome.byService ? now : null;
-    return { next: { stage: "revoking", serviceRevokedAt, attempt: 0, dueAt: now }, effects: [] };
+    return { next: { ...at, stage: "revoking", serviceRevokedAt, attempt: 0, dueAt: now }, effects: [] };
   }
   if (at.stage === "previous" && outcome.kind === "time-unproven") {
     return { next: { ...at, dueAt: now + TIME_ASKED_AGAIN_MS }, effects: [] };
@@ -71,15 +76,31 @@ export function retire(
           stage: wasCurrent ? "revoked" : "discarded",
           serviceRevokedAt: at.serviceRevokedAt ?? now,
           dueAt: null,
+          askedAt: null,
         },
         effects: ["bury"],
       };
+    case "waits-for-person":
+      return waitForPerson(at, outcome.canSee, now);
     case "still-alive":
       return tryLater(at, unit, now, 0);
     case "revoke-failed":
     case "unclear":
       return tryLater(at, unit, now, outcome.retryAfterMs ?? 0);
   }
+}
+
+/** No try is used up: it is looked at again, and said again, for as long as it takes. */
+function waitForPerson(at: RetirementPosition, canSee: boolean, now: number): RetirementTransition {
+  const isDue = nextReminderAt(at) <= now;
+  const askedAt = at.askedAt ?? now;
+  const remindedAt = isDue ? now : at.remindedAt;
+  const look = canSee ? nextLookAt(askedAt, now) : Infinity;
+  const dueAt = Math.min(look, nextReminderAt({ askedAt, remindedAt }));
+  return {
+    next: { ...at, attempt: 0, dueAt, askedAt, remindedAt },
+    effects: isDue ? ["ask-person"] : [],
+  };
 }
 
 function tryLater(

@@ -1,9 +1,10 @@
 /**
- * What cron starts: keys past their age, unless a hold, a freeze, a window or a limit says not now. Inside one transaction; whoever
+ * What cron starts: keys past their age, of which a person is reminded where only a person can replace them, unless a hold, a freeze, a window or a limit says not now. Inside one transaction; whoever
  * calls this pumps afterwards. Emergencies and rotations by hand never come by here.
  */
 import type { KeyRow } from "../store/keys.ts";
 import type { Limits } from "../store/settings.ts";
+import { askForValue } from "./asking.ts";
 import { startRotation } from "./changes.ts";
 import type { EngineContext } from "./context.ts";
 import { catchUpAt, nextStartAt, type Outage } from "./policy.ts";
@@ -42,12 +43,15 @@ export function startScheduled(context: EngineContext, limit: number, outage: Ou
       continue;
     }
     const current = store.versions.current(key.id);
+    const runbook = context.providerOf(key).runbook?.(key.config);
     const at = nextStartAt(key, current, now);
     const later = at === now ? catchUpAt(key, current, entry.at, outages) : null;
     if (later !== null && later > now) {
       store.keys.update(key, { dueAt: later });
     } else if (at !== now) {
       store.keys.update(key, { dueAt: at });
+    } else if (runbook) {
+      askForValue(context, key, runbook);
     } else if (isFull(key)) {
       store.keys.update(key, { dueAt: now + CROWDED_MS + (entry.at % CROWDED_MS) });
     } else {

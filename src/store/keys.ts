@@ -95,6 +95,9 @@ export interface KeyRow {
   failures: number;
   /** No scheduled start before this, after a failure. */
   retryAt: number | null;
+  /** Since when a person is asked for a new value, and when that was last said. */
+  askedAt: number | null;
+  remindedAt: number | null;
   dueAt: number | null;
   createdAt: number;
   createdBy: string;
@@ -109,6 +112,8 @@ export const NEW_KEY = {
   cooldownUntil: null,
   failures: 0,
   retryAt: null,
+  askedAt: null,
+  remindedAt: null,
   dueAt: null,
 } satisfies Partial<KeyRow>;
 
@@ -117,6 +122,8 @@ export interface KeyFilter {
   provider?: string | undefined;
   label?: { name: string; value: string } | undefined;
   dueBefore?: number | undefined;
+  /** Those of which a person is asked for something, or the others. */
+  asked?: boolean | undefined;
 }
 
 /** What the records of a key's versions say of the key itself. */
@@ -157,6 +164,8 @@ export class KeyTable extends WorkTable<KeyRow> {
       cooldownUntil: "plain",
       failures: "plain",
       retryAt: "plain",
+      askedAt: "plain",
+      remindedAt: "plain",
       dueAt: "plain",
       createdAt: "plain",
       createdBy: "plain",
@@ -204,24 +213,19 @@ export class KeyTable extends WorkTable<KeyRow> {
     return row?.count ?? 0;
   }
 
-  /** Names of the providers of the keys with a shared policy. */
-  providersWithPolicy(policyId: string): string[] {
-    const rows = this.sql.all<{ provider: string }>(
-      "SELECT DISTINCT provider FROM key WHERE policyId = ? AND state <> 'deleted'",
+  /** Which kinds of key have a shared policy: one of each provider and connection. */
+  kindsWithPolicy(policyId: string): KeyRow[] {
+    return this.select(
+      "WHERE id IN (SELECT min(id) FROM key WHERE policyId = ? AND state <> 'deleted' GROUP BY provider, connectionId)",
       policyId,
     );
-    return rows.map(({ provider }) => provider);
   }
 
-  /** Ids of keys with a shared policy that go to no destination. */
-  withoutDestination(policyId: string, limit: number): string[] {
-    const rows = this.sql.all<{ id: string }>(
-      `SELECT id FROM key WHERE policyId = ? AND state <> 'deleted'
-       AND NOT EXISTS (SELECT 1 FROM keyDestination WHERE keyId = key.id) ORDER BY id LIMIT ?`,
-      policyId,
-      limit,
-    );
-    return rows.map(({ id }) => id);
+  /** Keys with a shared policy that go to no destination. */
+  withoutDestination(policyId: string, limit: number): KeyRow[] {
+    const rest = `WHERE policyId = ? AND state <> 'deleted'
+      AND NOT EXISTS (SELECT 1 FROM keyDestination WHERE keyId = key.id) ORDER BY id LIMIT ?`;
+    return this.select(rest, policyId, limit);
   }
 
   /** Keys whose last rotation failed. */
@@ -241,6 +245,24 @@ export class KeyTable extends WorkTable<KeyRow> {
     return this.select(rest, least, limit);
   }
 
+  /** Keys for whose new value a person is asked, the longest first. */
+  asked(limit: number): KeyRow[] {
+    return this.select(
+      "INDEXED BY keyAsked WHERE askedAt IS NOT NULL AND state = 'active' ORDER BY askedAt LIMIT ?",
+      limit,
+    );
+  }
+
+  /** How many these are, and how many of them because their value leaked. */
+  countAsked(): { all: number; leaked: number } {
+    const [row] = this.sql.all<{ all: number; leaked: number }>(
+      `SELECT count(*) AS "all", coalesce(sum(EXISTS (SELECT 1 FROM version
+         WHERE keyId = key.id AND stage = 'current' AND compromisedAt IS NOT NULL)), 0) AS leaked
+       FROM key INDEXED BY keyAsked WHERE askedAt IS NOT NULL AND state = 'active'`,
+    );
+    return row ?? { all: 0, leaked: 0 };
+  }
+
   countLost(): number {
     return this.tally("INDEXED BY keyLost WHERE state = 'lost'");
   }
@@ -257,6 +279,10 @@ export class KeyTable extends WorkTable<KeyRow> {
     else add("state <> 'deleted'");
     if (filter.provider) add("provider = ?", filter.provider);
     if (filter.dueBefore !== undefined) add("dueAt < ?", filter.dueBefore);
+    if (filter.asked !== undefined) {
+      const awaited = "EXISTS (SELECT 1 FROM version WHERE keyId = key.id AND version.askedAt IS NOT NULL)";
+      add(`${filter.asked ? "" : "NOT "}((askedAt IS NOT NULL AND state = 'active') OR ${awaited})`);
+    }
     if (filter.label) {
       add(
         "EXISTS (SELECT 1 FROM json_each(labels) WHERE json_each.key = ? AND json_each.value = ?)",

@@ -351,6 +351,14 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE key ADD COLUMN config TEXT NOT NULL DEFAULT '{}';
   ALTER TABLE version ADD COLUMN expiresAt INTEGER;
   `,
+  `
+  ALTER TABLE key ADD COLUMN askedAt INTEGER;
+  ALTER TABLE key ADD COLUMN remindedAt INTEGER;
+  CREATE INDEX keyAsked ON key (askedAt) WHERE askedAt IS NOT NULL;
+  ALTER TABLE version ADD COLUMN askedAt INTEGER;
+  ALTER TABLE version ADD COLUMN remindedAt INTEGER;
+  CREATE INDEX versionAsked ON version (askedAt) WHERE askedAt IS NOT NULL;
+  `,
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */

@@ -53,6 +53,9 @@ export interface VersionRow extends Urgent {
   compromisedAt: number | null;
   /** When verification last took it, at most a minute behind. */
   lastSeenAt: number | null;
+  /** Since when a person is asked to end it, and when that was last said. */
+  askedAt: number | null;
+  remindedAt: number | null;
 }
 
 /** What is so of every version when it is made. */
@@ -72,6 +75,8 @@ export const NEW_VERSION = {
   connectionRevision: null,
   compromisedAt: null,
   lastSeenAt: null,
+  askedAt: null,
+  remindedAt: null,
   urgent: false,
 } satisfies Partial<VersionRow>;
 
@@ -106,6 +111,8 @@ export class VersionTable extends WorkTable<VersionRow> {
       connectionRevision: "plain",
       compromisedAt: "plain",
       lastSeenAt: "plain",
+      askedAt: "plain",
+      remindedAt: "plain",
       urgent: "boolean",
       claim: "plain",
       leaseUntil: "plain",
@@ -160,6 +167,20 @@ export class VersionTable extends WorkTable<VersionRow> {
       limit,
     );
     return rows.map((row) => this.decode(row));
+  }
+
+  /** Versions that a person is asked to end, the longest first. */
+  asked(limit: number): VersionRow[] {
+    return this.select("INDEXED BY versionAsked WHERE askedAt IS NOT NULL ORDER BY askedAt LIMIT ?", limit);
+  }
+
+  /** How many these are, and how many of them leaked. */
+  countAsked(): { all: number; leaked: number } {
+    const [row] = this.sql.all<{ all: number; leaked: number }>(
+      `SELECT count(*) AS "all", count(compromisedAt) AS leaked
+       FROM version INDEXED BY versionAsked WHERE askedAt IS NOT NULL`,
+    );
+    return row ?? { all: 0, leaked: 0 };
   }
 
   byFingerprint(fingerprint: Uint8Array): VersionRow[] {

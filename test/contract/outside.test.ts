@@ -3,8 +3,10 @@
  * with each fault of the lab at each of its calls.
  */
 import { describe, expect, it, vi } from "vitest";
+import page from "../../docs/http.md?raw";
 import { parseDuration } from "../../src/duration.ts";
-import { PROVIDER_NAMES, PROVIDERS } from "../../src/providers/registry.ts";
+import { PROVIDER_NAMES, providerOf } from "../../src/providers/registry.ts";
+import { describedFakes } from "../lab/services/described.ts";
 import { LAB_FAULTS, type LabFault } from "../lab/services/fake.ts";
 import { type Entry, FAKES } from "../lab/services/registry.ts";
 import { type Account, openAccount } from "../support/account.ts";
@@ -12,13 +14,17 @@ import { runUntil } from "../support/inside.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
-const OUTSIDE = PROVIDER_NAMES.filter((name) => !PROVIDERS[name].local);
+/** Those whose service is called to make a value. */
+const OUTSIDE = PROVIDER_NAMES.filter((name) => !providerOf(name).local && !providerOf(name).runbook);
 const LONG = parseDuration("9d");
 
+/** By the name of their provider, and those that are described, which are of the provider `http`. */
+const ALL: Record<string, Entry> = { ...FAKES, ...describedFakes(page) };
+
 /** A key at a service, held by one webhook receiver. */
-function begin({ make, begin: beginAt }: Entry): Promise<Account> {
+function begin(label: string, { make, begin: beginAt, provider = label }: Entry): Promise<Account> {
   const fake = make();
-  return openAccount(fake, beginAt(fake));
+  return openAccount(fake, beginAt(fake), provider);
 }
 
 /** What does not agree after all came to rest, in words. */
@@ -66,12 +72,9 @@ async function findSecrets({ fake, scene }: Account): Promise<string[]> {
     .map(([path]) => `${path} shows a value`);
 }
 
-describe.each(OUTSIDE)("the provider %s", (name) => {
-  const entry = FAKES[name];
-  if (!entry) throw new Error(`${name} has no fake in the lab`);
-
+describe.each(Object.entries(ALL))("the provider %s", (name, entry) => {
   it("says what people want to know before they trust it", () => {
-    const { about, title } = PROVIDERS[name];
+    const { about, title } = providerOf(entry.provider ?? name);
     expect(title).toMatch(/\S/);
     expect(about?.page).toMatch(/^https:\/\//);
     expect(about?.leastScope).toMatch(/\S/);
@@ -79,7 +82,7 @@ describe.each(OUTSIDE)("the provider %s", (name) => {
   });
 
   it("replaces a value, and the old one is seen dead", async () => {
-    const begun = await begin(entry);
+    const begun = await begin(name, entry);
     const before = begun.hook.secret;
     await begun.scene.rotate();
     await runUntil(begun.scene, Date.now() + LONG);
@@ -92,22 +95,37 @@ describe.each(OUTSIDE)("the provider %s", (name) => {
   });
 
   /** Which calls a rotation makes, in order. */
-  async function listCalls(): Promise<string[]> {
-    const begun = await begin(entry as Entry);
+  async function listCalls(isMintLost = false): Promise<string[]> {
+    const begun = await begin(name, entry);
+    if (isMintLost) begun.fake.fail("mint", "cut-after");
     await begun.scene.rotate();
     await runUntil(begun.scene, Date.now() + LONG);
     return [...new Set(begun.fake.journal.map((line) => line.split(" ")[0] ?? ""))];
   }
 
   it("makes no call that its service does not know", async () => {
-    expect(await listCalls()).not.toContain("unknown");
+    expect([...(await listCalls()), ...(await listCalls(true))]).not.toContain("unknown");
   });
 
   describe.each(LAB_FAULTS)("with %s", (fault: LabFault) => {
     it("keeps the promises, at whichever call it comes", async () => {
       for (const call of await listCalls()) {
         for (const times of [1, 3]) {
-          const begun = await begin(entry);
+          const begun = await begin(name, entry);
+          begun.fake.fail(call, fault, times);
+          await begun.scene.rotate();
+          await runUntil(begun.scene, Date.now() + LONG);
+          expect(await findWrong(begun), `${times} times at ${call}`).toEqual([]);
+        }
+      }
+    });
+
+    it("keeps them when the answer to the mint was lost before", async () => {
+      const usual = await listCalls();
+      for (const call of (await listCalls(true)).filter((one) => !usual.includes(one))) {
+        for (const times of [1, 3]) {
+          const begun = await begin(name, entry);
+          begun.fake.fail("mint", "cut-after");
           begun.fake.fail(call, fault, times);
           await begun.scene.rotate();
           await runUntil(begun.scene, Date.now() + LONG);
@@ -119,5 +137,6 @@ describe.each(OUTSIDE)("the provider %s", (name) => {
 });
 
 it("every provider outside has a fake, and every fake a provider", () => {
-  expect(Object.keys(FAKES).sort()).toEqual([...OUTSIDE].sort());
+  const faked = Object.entries(ALL).map(([name, { provider = name }]) => provider);
+  expect([...new Set(faked)].sort()).toEqual([...OUTSIDE].sort());
 });

@@ -20,6 +20,9 @@ const WELL: HealthFacts = {
   failingDestinations: 0,
   failingSubscriptions: 0,
   overdue: 0,
+  due: 0,
+  endsDue: 0,
+  leaksDue: 0,
 };
 
 describe("health", () => {
@@ -34,6 +37,9 @@ describe("health", () => {
     ["failedOften", "failing", "2 keys fail to rotate again and again"],
     ["stuckRevocations", "failing", "2 old values could not be revoked yet"],
     ["overdue", "failing", "2 rotations are overdue and not started"],
+    ["leaksDue", "failing", "2 leaked values wait for somebody"],
+    ["due", "degraded", "2 keys wait for a value that somebody makes"],
+    ["endsDue", "degraded", "2 old values wait for its end by hand"],
     ["failedOnce", "degraded", "the last rotation of 2 keys failed"],
     ["failingDeliveries", "degraded", "2 deliveries were given up"],
     ["failingDestinations", "degraded", "2 destinations do not answer"],
@@ -126,6 +132,34 @@ const STUCK: [what: string, fill: (store: Store) => void, ofBoth: Partial<Health
     "a start that is an hour late",
     (store) => store.keys.update(keyOf(store), { dueAt: NOW - 3_600_000 }),
     { overdue: 1 },
+  ],
+  [
+    "a value that a person is asked for",
+    (store) => store.keys.update(keyOf(store), { askedAt: NOW }),
+    { due: 1 },
+  ],
+  [
+    "one that is asked for no more, as its key is over",
+    (store) => store.keys.update(keyOf(store), { askedAt: NOW, state: "revoked" }),
+    {},
+  ],
+  [
+    "one that is asked for as the present one leaked",
+    (store) => {
+      store.versions.insert(versionRow({ compromisedAt: NOW }));
+      store.keys.update(keyOf(store), { askedAt: NOW });
+    },
+    { leaksDue: 1 },
+  ],
+  [
+    "an old value that a person is asked to end",
+    (store) => store.versions.insert(versionRow({ stage: "revoking", askedAt: NOW })),
+    { endsDue: 1 },
+  ],
+  [
+    "one of these that leaked",
+    (store) => store.versions.insert(versionRow({ stage: "revoking", askedAt: NOW, compromisedAt: NOW })),
+    { leaksDue: 1 },
   ],
   ["a start that is due", (store) => store.keys.update(keyOf(store), { dueAt: NOW - 3_599_999 }), {}],
 ];

@@ -11,8 +11,11 @@ import {
 const NOW = Date.UTC(2040, 0, 1);
 const DAY = 24 * 3_600_000;
 
-const inGrace: RetirementPosition = { stage: "previous", serviceRevokedAt: null, attempt: 0, dueAt: NOW };
-const revoking: RetirementPosition = { stage: "revoking", serviceRevokedAt: null, attempt: 0, dueAt: NOW };
+const inGrace: RetirementPosition = {
+  ...{ stage: "previous", serviceRevokedAt: null, attempt: 0, dueAt: NOW },
+  ...{ askedAt: null, remindedAt: null },
+};
+const revoking: RetirementPosition = { ...inGrace, stage: "revoking" };
 const confirming: RetirementPosition = { ...revoking, serviceRevokedAt: NOW };
 
 describe("an old version", () => {
@@ -145,5 +148,17 @@ describe("whatever happens to an old version", () => {
         },
       ),
     );
+  });
+
+  it("that only a person can end asks for that at once, is looked at again, and asks no more once it is seen dead", () => {
+    const waits = (canSee: boolean): RetirementOutcome => ({ kind: "waits-for-person", canSee });
+    const asked = retire(revoking, waits(true), true, 0, NOW);
+    expect(asked.effects).toEqual(["ask-person"]);
+    expect(asked.next).toMatchObject({ askedAt: NOW, remindedAt: NOW, attempt: 0, dueAt: NOW + 3_600_000 });
+    const looked = retire(asked.next, waits(true), true, 0, NOW + 3_600_000);
+    expect(looked).toMatchObject({ effects: [], next: { dueAt: NOW + 7_200_000, remindedAt: NOW } });
+    expect(retire(asked.next, waits(false), true, 0, NOW + 1).next.dueAt).toBe(NOW + DAY);
+    const dead = retire(looked.next, { kind: "seen-dead", confirmed: true }, true, 0, NOW + DAY);
+    expect(dead).toMatchObject({ effects: ["bury"], next: { stage: "revoked", askedAt: null } });
   });
 });

@@ -7,8 +7,9 @@ import { Vault } from "../../src/crypto/vault.ts";
 import type { Outbound } from "../../src/outbound/port.ts";
 import type { Records } from "../../src/outbound/records.ts";
 import type { Provider } from "../../src/providers/provider.ts";
-import { PROVIDERS } from "../../src/providers/registry.ts";
+import { providerOf } from "../../src/providers/registry.ts";
 import { createClock } from "../../src/rotation/clock.ts";
+import { ConfiguredProviders } from "../../src/rotation/configured.ts";
 import type { EngineContext } from "../../src/rotation/context.ts";
 import { Engine } from "../../src/rotation/engine.ts";
 import { migrate } from "../../src/store/migrations.ts";
@@ -324,8 +325,13 @@ export class Simulator {
         return this.#sql.transaction(body);
       },
     };
+    const store = new Store(sql, { isOnlyWriter: true });
+    const providers = new ConfiguredProviders(
+      store,
+      (name) => this.#options.providers?.[name] ?? providerOf(name),
+    );
     instance.context = {
-      store: new Store(sql, { isOnlyWriter: true }),
+      store,
       identity,
       vault: new Vault(identity.code, this.#dataKey, this.random),
       outbound: this.#options.outbound(this),
@@ -344,11 +350,7 @@ export class Simulator {
       },
       random: this.random,
       spend: () => 0,
-      providerOf: ({ provider: name }) => {
-        const provider = this.#options.providers?.[name] ?? (PROVIDERS as Record<string, Provider>)[name];
-        if (!provider) throw new Error(`unknown provider ${name}`);
-        return provider;
-      },
+      providerOf: (key) => providers.of(key),
       now: createClock(() => this.now + this.skewMs, this.store.events.lastAt()),
     };
     instance.engine = new Engine(instance.context, {

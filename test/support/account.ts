@@ -23,11 +23,11 @@ export function serve(fake: FakeService): void {
 export async function openAccount<Fake extends FakeService>(
   fake: Fake,
   { connection, key }: Beginning,
+  provider: string = fake.name,
 ): Promise<Account<Fake>> {
   serve(fake);
   const scene = await makeScene();
   const hook = await scene.webhook("hook");
-  const provider = fake.name;
   if (connection) await scene.must("POST", "/v1/connections", { name: "account", provider, ...connection });
   await scene.must("POST", "/v1/keys", {
     name: "billing",

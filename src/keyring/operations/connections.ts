@@ -1,5 +1,5 @@
 /** Connections: the accounts at outside services, made, changed and tried; what opens them is never shown. */
-import { describeProblem } from "../../destinations/address.ts";
+import { z } from "zod";
 import { destinationOf } from "../../destinations/registry.ts";
 import type { Failure, FieldError } from "../../errors/catalogue.ts";
 import { fieldErrorsOf } from "../../errors/fields.ts";
@@ -12,13 +12,15 @@ import {
   type NewConnection,
   usersOf,
 } from "../../rotation/connections.ts";
-import { type EngineContext, record } from "../../rotation/context.ts";
+import { connectionAt, type EngineContext, record } from "../../rotation/context.ts";
 import type { ConnectionRow } from "../../store/connections.ts";
+import type { KeyRow } from "../../store/keys.ts";
 import { type Caller, findExcess } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { findCallerCooldown } from "../power.ts";
 import { type CallView, viewCall } from "../views.ts";
 import { resumeDeliveries } from "./destinations.ts";
+import { findAddressErrors, parseKeyConfig } from "./key-config.ts";
 import { badCursor } from "./keys.ts";
 
 /** What opens an account: the service's own fields, or `key` alone for the current value of a key here. */
@@ -75,7 +77,7 @@ export function checkNewConnection(
     return err({ code: "invalid", errors: [{ path: "provider", message }] });
   }
   const config = parseConfig(context, provider, input.config);
-  const credential = parseCredential(provider, input.credential);
+  const credential = parseCredential(configuredBy(provider, config), input.credential);
   const errors = [...(config.ok ? [] : config.error), ...(credential.ok ? [] : credential.error)];
   if (errors.length > 0 || !config.ok || !credential.ok) return err({ code: "invalid", errors });
   const refusal = findLeak(context, caller, provider, credential.value, config.value);
@@ -104,11 +106,24 @@ export function checkConnectionChange(
   if (input.config === undefined && input.credential === undefined) return ok(undefined);
   const provider = context.providerOf({ provider: row.provider });
   const config = input.config ? parseConfig(context, provider, input.config) : ok(present.config);
-  const credential = input.credential ? parseCredential(provider, input.credential) : ok(undefined);
+  const changed = configuredBy(provider, config);
+  const credential = input.credential
+    ? parseCredential(changed, input.credential)
+    : keepCredential(context, row, changed);
   const errors = [...(config.ok ? [] : config.error), ...(credential.ok ? [] : credential.error)];
   if (errors.length > 0 || !config.ok || !credential.ok) return err({ code: "invalid", errors });
-  const usedBy = findRedirected(context, row, provider, present.config, config.value);
+  const users = context.store.keys.onConnection(row.id);
+  const isSame = isSameService(provider, present.config, config.value);
+  const redirected = findRedirected(context, row, provider, present.config, config.value);
+  // Whoever sends the values of its keys elsewhere sees them; and what a key was made by, it is also ended by.
+  const isAble = isAsAble(configuredBy(provider, ok(present.config)), changed, users);
+  const usedBy = isAble ? redirected : [...new Set([...users.map(({ id }) => id), ...redirected])];
   if (usedBy.length > 0) return err({ code: "in-use", usedBy });
+  // The same goes for a credential that somebody else gave.
+  const keepsCredential = input.credential === undefined && changed.connection?.credential !== undefined;
+  const knowsAll = users.length === 0 && !keepsCredential;
+  const isDelicate = input.config !== undefined && (!isSame || provider.connection?.isProgram === true);
+  if (isDelicate && !knowsAll && caller.scopes !== "all") return err({ code: "root-required" });
   const source =
     credential.value ?? (present.credentialKey === null ? { fields: {} } : { key: present.credentialKey });
   const refusal = findLeak(context, caller, provider, source, config.value);
@@ -221,19 +236,50 @@ function findRedirected(
 }
 
 function parseConfig(
-  { outbound }: EngineContext,
+  context: EngineContext,
   { connection }: Provider,
   input: Record<string, unknown>,
 ): Result<Record<string, unknown>, FieldError[]> {
   if (!connection) return err([{ path: "config", message: "goes with no connection" }]);
   const parsed = connection.config.safeParse(input);
   if (!parsed.success) return err(fieldErrorsOf(parsed.error.issues, ["config"]));
-  const problems = connection.addresses(parsed.data).flatMap((url) => outbound.problemOf(url) ?? []);
-  const errors = problems.map((problem) => ({
-    path: "config",
-    message: `where it sends values ${describeProblem(problem)}`,
-  }));
+  const errors = findAddressErrors(context, connection.addresses(parsed.data));
   return errors.length > 0 ? err(errors) : ok(parsed.data);
+}
+
+/** A provider as settings make it that were checked; as it is without any where they do not fit. */
+function configuredBy(provider: Provider, config: Result<Record<string, unknown>, FieldError[]>): Provider {
+  return config.ok ? (provider.configured?.(config.value) ?? provider) : provider;
+}
+
+/** The credential that is kept, if it has what the settings ask for. */
+function keepCredential(
+  context: EngineContext,
+  { id, revision }: ConnectionRow,
+  { title, connection }: Provider,
+): Result<undefined, FieldError[]> {
+  const present = connectionAt(context, id, revision)?.credential ?? {};
+  const has = Object.keys(present);
+  const isOwn = context.store.connections.revision(id, revision)?.credentialKey === null;
+  const asked = isOwn ? connection?.credential?.safeParse(present) : undefined;
+  if (asked === undefined || asked.success) return ok(undefined);
+  const message = `is needed again: ${title} takes other fields now than ${has.join(", ") || "none"}`;
+  return err([{ path: "credential", message }]);
+}
+
+/** Whether keys that were made under one set of settings can be kept, replaced and ended under another. */
+function isAsAble(before: Provider, after: Provider, keys: readonly KeyRow[]): boolean {
+  const abilitiesOf = (one: Provider) =>
+    JSON.stringify([
+      one.overlap,
+      one.repeatsMint,
+      one.needsFirst ?? false,
+      one.fields ? z.toJSONSchema(one.fields) : null,
+      ...(["test", "revoke", "disable", "find", "list", "lastUsed"] as const).map((name) => name in one),
+    ]);
+  return (
+    abilitiesOf(before) === abilitiesOf(after) && keys.every(({ config }) => parseKeyConfig(after, config).ok)
+  );
 }
 
 function parseCredential(

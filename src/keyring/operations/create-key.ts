@@ -12,12 +12,13 @@ import { isPlanned } from "../../rotation/policy.ts";
 import { addDelivery } from "../../rotation/sends.ts";
 import { valueColumns } from "../../rotation/values.ts";
 import type { ConnectionRow } from "../../store/connections.ts";
-import { NEW_KEY } from "../../store/keys.ts";
+import { NEW_KEY, type Policy } from "../../store/keys.ts";
 import { NEW_VERSION, type VersionRow } from "../../store/versions.ts";
 import { type Caller, findExcess } from "../caller.ts";
 import { findCallerCooldown, findRoleExcess } from "../power.ts";
 import { isScope } from "../scopes.ts";
 import { type KeyView, viewKey } from "../views.ts";
+import { findAddressErrors, parseKeyConfig } from "./key-config.ts";
 import { type LinkInput, resolveLinks } from "./links.ts";
 import { findPolicyErrors, type PolicyChoice, resolvePolicy } from "./policies.ts";
 import { changeVerification, findVerificationErrors, type VerificationInput } from "./verification.ts";
@@ -60,19 +61,30 @@ export function createKey(
 ): Result<CreatedKey, Failure> {
   const { store, random } = context;
   const now = context.now();
-  const connection = resolveConnection(context, context.providerOf(input), input.connection);
+  const { provider: providerName } = input;
+  const connection = resolveConnection(
+    context,
+    context.providerOf({ provider: providerName }),
+    input.connection,
+  );
   const connectionId = connection.ok ? (connection.value?.id ?? null) : null;
-  const provider = context.providerOf({ provider: input.provider, connectionId });
-  const config = parseKeyConfig(provider, input.config);
+  const config = parseKeyConfig(context.providerOf({ provider: providerName, connectionId }), input.config);
+  const provider = context.providerOf({
+    provider: providerName,
+    connectionId,
+    ...(config.ok && { config: config.value }),
+  });
   const policy = resolvePolicy(context, input.policy);
   const errors = findErrors(provider, input, now);
   if (!policy.ok) errors.push(policy.error);
   else {
     errors.push(...findPolicyErrors(provider, policy.value.policy, input.verification?.edge));
-    if (isPlanned(policy.value.policy) && input.destinations.length === 0) errors.push(NO_RECEIVER);
+    if (needsReceiver(provider, policy.value.policy) && input.destinations.length === 0)
+      errors.push(NO_RECEIVER);
   }
   if (!connection.ok) errors.push(connection.error);
   if (!config.ok) errors.push(...config.error);
+  else errors.push(...findAddressErrors(context, provider.addresses?.(config.value) ?? []));
   if (input.fields && provider.adopts)
     errors.push(...findValueErrors(context, provider, input.fields, input.reference));
   if (errors.length > 0 || !connection.ok || !policy.ok || !config.ok)
@@ -183,27 +195,17 @@ function resolveConnection(
   return err({ path, message: `must be the id or name of a connection to ${provider.title}` });
 }
 
-/** A key's own settings, checked by its provider. */
-function parseKeyConfig(
-  provider: Provider,
-  config: Record<string, unknown> | undefined,
-): Result<Record<string, unknown>, FieldError[]> {
-  if (!provider.config) {
-    const isEmpty = Object.keys(config ?? {}).length === 0;
-    return isEmpty
-      ? ok({})
-      : err([{ path: "config", message: `a key of ${provider.title} has no settings of its own` }]);
-  }
-  const { success, data, error } = provider.config.safeParse(config ?? {});
-  return success ? ok(data) : err(fieldErrorsOf(error.issues, ["config"]));
-}
-
 /** A schedule without anybody to receive what it makes. */
 export const NO_RECEIVER: FieldError = {
   path: "policy",
   message:
     "plans rotations and needs a destination: a scheduled rotation would make a value that nobody receives",
 };
+
+/** Whether a policy makes values by itself, so that somebody has to receive them. */
+export function needsReceiver({ runbook }: Provider, policy: Policy): boolean {
+  return isPlanned(policy) && runbook === undefined;
+}
 
 function findErrors(provider: Provider, input: CreateKeyInput, now: number): FieldError[] {
   const errors: FieldError[] = [];
@@ -216,7 +218,7 @@ function findErrors(provider: Provider, input: CreateKeyInput, now: number): Fie
   }
   if (input.fields && !provider.adopts) add("fields", `${provider.title} cannot adopt an existing value`);
   if (!input.fields && provider.needsFirst)
-    add("fields", `are needed: ${provider.title} makes a new value only for who has the present one`);
+    add("fields", `are needed: a key of ${provider.title} begins with a value that was made by hand`);
   if (!input.fields && input.reference !== undefined) add("reference", "only goes with fields");
   if (!input.fields && input.issuedAt !== undefined) add("issuedAt", "only goes with fields");
   if (input.issuedAt !== undefined && input.issuedAt > now) add("issuedAt", "must not be in the future");
@@ -241,8 +243,9 @@ export function findValueErrors(
   } else if (store.versions.byFingerprint(vault.fingerprint(secret)).length > 0) {
     add("fields.secret", "this value is already kept here");
   }
-  const isFound = provider.find !== undefined && !provider.needsReference;
-  const needsReference = !provider.local && provider.revoke !== undefined && !isFound;
+  const needsReference =
+    provider.needsReference ??
+    (!provider.local && provider.revoke !== undefined && provider.find === undefined);
   if (provider.local && reference !== undefined) {
     add("reference", "only goes with a value that a service outside made");
   } else if (needsReference && reference === undefined) {

@@ -7,7 +7,7 @@ import { advanceRotation, reschedule, startByHand, startRotation } from "../../r
 import { type EngineContext, record } from "../../rotation/context.ts";
 import { closeIfUseless, finishDeletion, killVersion } from "../../rotation/effects.ts";
 import { replanGraces } from "../../rotation/graces.ts";
-import { isPaused, isPlanned } from "../../rotation/policy.ts";
+import { isPaused } from "../../rotation/policy.ts";
 import { supersede } from "../../rotation/sends.ts";
 import { findSlotProblem } from "../../rotation/steps/preflight.ts";
 import type { KeyFilter, KeyRow } from "../../store/keys.ts";
@@ -16,7 +16,8 @@ import { type Caller, findExcess, requireScope } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { findActable, findCallerCooldown, findSelfRule } from "../power.ts";
 import { type KeySummaryView, type KeyView, summarizeKey, viewKey } from "../views.ts";
-import { findValueErrors, NO_RECEIVER } from "./create-key.ts";
+import { findValueErrors, NO_RECEIVER, needsReceiver } from "./create-key.ts";
+import { changeKeyConfig } from "./key-config.ts";
 import { type LinkInput, replaceLinks, resolveLinks } from "./links.ts";
 import { findPolicyErrors, type PolicyChoice, resolvePolicy } from "./policies.ts";
 import {
@@ -28,6 +29,7 @@ import {
 
 export interface PatchKeyInput {
   policy?: PolicyChoice | undefined;
+  config?: Record<string, unknown> | undefined;
   destinations?: LinkInput[] | undefined;
   labels?: Record<string, string> | undefined;
   paused?: boolean | undefined;
@@ -78,6 +80,8 @@ export function patchKey(
   if (excess) return err(excess);
   const links = input.destinations && resolveLinks(context, key.id, key.name, input.destinations);
   if (links && !links.ok) return links;
+  const config = input.config && changeKeyConfig(context.providerOf(key), key.config, input.config);
+  if (config && !config.ok) return err({ code: "invalid", errors: config.error });
   const chosen = resolvePolicy(context, input.policy ?? key.policyId ?? key.policy);
   if (!chosen.ok) return err({ code: "invalid", errors: [chosen.error] });
   const { policy } = chosen.value;
@@ -86,7 +90,8 @@ export function patchKey(
   const unfit = isFitAnew ? findPolicyErrors(context.providerOf(key), policy, edge) : [];
   if (unfit.length > 0) return err({ code: "invalid", errors: unfit });
   const receivers = links?.value.length ?? store.destinations.linksOfKey(key.id).length;
-  if (isPlanned(policy) && receivers === 0) return err({ code: "invalid", errors: [NO_RECEIVER] });
+  if (needsReceiver(context.providerOf(key), policy) && receivers === 0)
+    return err({ code: "invalid", errors: [NO_RECEIVER] });
   if (input.verification) {
     const wanted = changeVerification(key.verification, input.verification);
     const errors = findVerificationErrors(context.providerOf(key), wanted);
@@ -103,6 +108,7 @@ export function patchKey(
   }
   const changed = store.keys.update(store.keys.get(key.id) ?? key, {
     ...(input.policy !== undefined && chosen.value),
+    ...(config && { config: config.value }),
     ...(input.labels && { labels: input.labels }),
     ...(input.paused !== undefined && { paused: input.paused }),
   });
@@ -154,7 +160,7 @@ export function deleteKey(
     keyId: key.id,
     data: { changed: "state", state: "deleting" },
   });
-  store.keys.update(store.keys.get(key.id) ?? key, { state: "deleting", dueAt: null });
+  store.keys.update(store.keys.get(key.id) ?? key, { state: "deleting", dueAt: null, askedAt: null });
   finishDeletion(context, key.id);
   return getKey(context, key.id);
 }
@@ -199,7 +205,10 @@ export interface HandInInput {
   reference?: string | undefined;
 }
 
-/** Takes a value by hand for a key that has lost its own: it is tested, delivered and made current like any other. */
+/**
+ * Takes a value by hand, at any time where only a person makes them, else for a key that has lost its own. It is tested, delivered and
+ * made current like any other.
+ */
 export function handInValue(
   context: EngineContext,
   caller: Caller,
@@ -212,8 +221,13 @@ export function handInValue(
   const key = found.value;
   const refusal = findExcess(context, caller, key) ?? findCallerCooldown(context, caller);
   if (refusal) return err(refusal);
-  if (key.state !== "lost" || store.rotations.live(key.id)) return err({ code: "not-awaited" });
-  const errors = findValueErrors(context, context.providerOf(key), fields, reference);
+  const provider = context.providerOf(key);
+  const unwanted = provider.runbook ? findEnd(context, key) : undefined;
+  if (unwanted) return err(unwanted);
+  const isLive = store.rotations.live(key.id) !== undefined;
+  if (provider.runbook ? isLive : key.state !== "lost" || isLive)
+    return err({ code: provider.runbook ? "rotation-live" : "not-awaited" });
+  const errors = findValueErrors(context, provider, fields, reference);
   if (errors.length > 0) return err({ code: "invalid", errors });
   const request = {
     trigger: "manual",
@@ -224,18 +238,25 @@ export function handInValue(
   return ok(startByHand(context, key, request, fields, reference ?? null));
 }
 
+/** Why a key is over, or undefined. */
+function findEnd({ store, now }: EngineContext, key: KeyRow): Failure | undefined {
+  if (key.state === "deleting" || key.state === "deleted") return { code: "key-deleting" };
+  if (key.expiresAt !== null && key.expiresAt <= now()) return { code: "key-expired" };
+  if (key.state === "lost") return { code: "key-lost" };
+  const hasNone = key.state === "active" && !store.versions.current(key.id) && !store.rotations.live(key.id);
+  return key.state === "revoked" || hasNone ? { code: "key-revoked" } : undefined;
+}
+
 /** Why a key cannot be rotated by hand now, or undefined. */
 export function findRotationRefusal(context: EngineContext, key: KeyRow): Failure | undefined {
   const now = context.now();
-  if (key.state === "deleting" || key.state === "deleted") return { code: "key-deleting" };
-  if (key.expiresAt !== null && key.expiresAt <= now) return { code: "key-expired" };
   const { store } = context;
-  if (key.state === "lost") return { code: "key-lost" };
-  if (
-    key.state === "revoked" ||
-    (key.state === "active" && !store.versions.current(key.id) && !store.rotations.live(key.id))
-  ) {
-    return { code: "key-revoked" };
+  const end = findEnd(context, key);
+  if (end) return end;
+  const runbook = context.providerOf(key).runbook?.(key.config);
+  if (runbook && !store.rotations.live(key.id)) {
+    const { text, url } = runbook;
+    return { code: "made-by-hand", detail: url === undefined ? text : `${text} (${url})` };
   }
   if (isPaused(key) && !store.rotations.live(key.id)) return { code: "key-paused" };
   const thaw = store.rotations.live(key.id) ? null : frozenUntil(key.policy.freezes ?? [], now);

@@ -12,6 +12,7 @@ import type { Caller } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { findSelfRule, kinWithPolicy } from "../power.ts";
 import { isoOf } from "../views.ts";
+import { needsReceiver } from "./create-key.ts";
 import { badCursor } from "./keys.ts";
 
 export interface PolicyView {
@@ -114,11 +115,16 @@ export function patchPolicy(
   const holder = store.policies.find(name);
   if (holder && holder.id !== row.id) return err({ code: "name-taken", holder: holder.id });
   const unfit = store.keys
-    .providersWithPolicy(row.id)
-    .flatMap((provider) => findPolicyErrors(context.providerOf({ provider }), policy));
+    .kindsWithPolicy(row.id)
+    .flatMap((key) => findPolicyErrors(context.providerOf(key), policy));
   if (unfit.length > 0) return err({ code: "invalid", errors: unfit });
-  const homeless = isPlanned(policy) ? store.keys.withoutDestination(row.id, MAX_SHOWN) : [];
-  if (homeless.length > 0) return err({ code: "no-receiver", usedBy: homeless });
+  const homeless = isPlanned(policy)
+    ? store.keys
+        .withoutDestination(row.id, MAX_LOOKED_AT)
+        .filter((key) => needsReceiver(context.providerOf(key), policy))
+    : [];
+  if (homeless.length > 0)
+    return err({ code: "no-receiver", usedBy: homeless.slice(0, MAX_SHOWN).map(({ id }) => id) });
   const selfish = input.policy && findSelfRule(context, caller, kinWithPolicy(context, caller, row.id));
   if (selfish) return err(selfish);
   const effect = effectOf(context, row, policy);

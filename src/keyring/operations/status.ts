@@ -30,10 +30,10 @@ export interface RotationCounts {
 
 export interface StatusView extends HealthReport {
   /** `total` leaves out those that are deleted. */
-  keys: Record<Exclude<KeyState, "deleted"> | "total" | "paused" | "overdue", number>;
+  keys: Record<Exclude<KeyState, "deleted"> | "total" | "paused" | "overdue" | "due", number>;
   rotations: RotationCounts;
-  /** `held`: those in a grace that is held beyond its time. */
-  versions: { inGrace: number; held: number; revoking: number; stuck: number };
+  /** `held`: those in a grace that is held beyond its time; `due`: those that a person is asked to end. */
+  versions: { inGrace: number; held: number; revoking: number; stuck: number; due: number };
   deliveries: { pending: number; failing: number };
   destinations: { failing: UnwellView[] };
   subscriptions: { failing: UnwellView[] };
@@ -66,9 +66,18 @@ export function describeStatus(context: EngineContext, closed: Failure | undefin
   const { pending, active, lost, revoked, deleting } = counts;
   const status: StatusView = {
     ...healthOf(facts),
-    keys: { total: pending + active + lost + revoked + deleting, ...counts, overdue: facts.overdue },
+    keys: {
+      total: pending + active + lost + revoked + deleting,
+      ...counts,
+      overdue: facts.overdue,
+      due: store.keys.countAsked().all,
+    },
     rotations: countRotations(context),
-    versions: { ...store.overview.countRetiring(), stuck: facts.stuckRevocations },
+    versions: {
+      ...store.overview.countRetiring(),
+      stuck: facts.stuckRevocations,
+      due: store.versions.countAsked().all,
+    },
     deliveries: { pending: store.overview.countPendingDeliveries(), failing: facts.failingDeliveries },
     destinations: { failing: store.destinations.unwell(MAX_PROBLEMS).map(viewUnwell) },
     subscriptions: { failing: store.subscriptions.unwell(MAX_PROBLEMS).map(viewUnwell) },

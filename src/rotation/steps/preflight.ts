@@ -23,6 +23,11 @@ export const preflight: Step = async (context, rotation) => {
   const old = versionOf(context, rotation, rotation.fromVersion);
   const asks = providerContext(context, key, old, rotation.connectionRevision);
 
+  if (provider.runbook) {
+    const problem = rotation.problem ?? "only a person makes a new value of this key";
+    return { outcome: { kind: "stopped", problem } };
+  }
+
   const slot = findSlotProblem(context, key);
   if (slot) {
     // In an emergency our own version in grace goes at once, and its end wakes this rotation.

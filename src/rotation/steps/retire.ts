@@ -36,6 +36,9 @@ export async function retireVersion(
   // What cannot be revoked by a call may still die by other means; until then only a person can end it.
   const waits =
     version.serviceRevokedAt === null && !provider.local && (seen.kind !== "seen-dead" || !seen.confirmed);
+  if (waits && provider.runbook) {
+    return { kind: "waits-for-person", canSee: provider.test !== undefined && version.sealed !== null };
+  }
   if (waits) return { kind: "revoke-failed" };
   if (seen.kind === "seen-dead" && !(await isAnchored(context, [version]))) return { kind: "unclear" };
   return seen;

@@ -1,4 +1,4 @@
-/** The fake of each service outside, with what a first key or a connection there takes. One line each. */
+/** The fakes of each service outside, with what a first key or a connection there takes. One line each; a provider may have several. */
 import { AGENT_ID as A2A_AGENT, FakeA2aMarket } from "./a2amarket.ts";
 import { FakeAwsIam } from "./aws-iam.ts";
 import { FakeBitscale } from "./bitscale.ts";
@@ -26,6 +26,8 @@ export interface Beginning {
 }
 
 export interface Entry {
+  /** Of the provider, where that is not the entry's own name. */
+  provider?: string;
   make(): FakeService;
   /** Sets up an account and its first key, as a person would. */
   begin(fake: FakeService): Beginning;
