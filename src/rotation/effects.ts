@@ -94,7 +94,7 @@ function storeMinted(context: EngineContext, rotation: RotationRow, minted: Mint
   const version = insertVersion(context, key, rotation, reference, fields, expiresAt ?? null);
   if (cooldownUntil !== undefined) {
     const until = Math.max(key.cooldownUntil ?? 0, cooldownUntil);
-    context.store.keys.update(keyOf(context, rotation), { cooldownUntil: until });
+    context.store.keys.update(keyOf(context, rotation), { cooldownUntil: until, heldUntil: cooldownUntil });
   }
   return {
     ...rotation,
@@ -195,7 +195,7 @@ function promote(context: EngineContext, rotation: RotationRow): void {
     // A value that is past its age would be replaced at once, and the rollback with it.
     retryAt: isRollback ? now + DAILY_MS : null,
     // What the service itself holds back may last longer.
-    ...(rotation.trigger !== "schedule" && { cooldownUntil: laterOf(ours, key.cooldownUntil, now) }),
+    ...(rotation.trigger !== "schedule" && { cooldownUntil: laterOf(ours, key.heldUntil, now) }),
   });
 }
 

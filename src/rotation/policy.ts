@@ -10,14 +10,14 @@ const DEFAULT_GRACE = "24h";
 const DEFAULT_DELIVER_WITHIN = "6h";
 const DEFAULT_MAX_GRACE = "30d";
 
-type PlannedKey = Pick<KeyRow, "policy" | "paused" | "state" | "expiresAt" | "retryAt" | "cooldownUntil"> &
+type PlannedKey = Pick<KeyRow, "policy" | "paused" | "state" | "expiresAt" | "retryAt" | "heldUntil"> &
   Partial<Asked>;
 type Dated = Pick<VersionRow, "id" | "issuedAt" | "expiresAt"> & Partial<Pick<VersionRow, "compromisedAt">>;
 
 /**
  * When the key should next be rotated: its current version's age reaches `maxAge`, or the first moment of `schedule` after it was
  * made; plus a share of `jitter` that is fixed for that version, not before `retryAt` after a failure, inside the policy's window and
- * outside of its freezes. A value that its service ends by itself is replaced well before that, and none in a cooldown. A key that has no value yet is tried again at `retryAt`. Where a person
+ * outside of its freezes. A value that its service ends by itself is replaced well before that, and none while the service holds something back. A key that has no value yet is tried again at `retryAt`. Where a person
  * is asked for the new value, it is when that is said next. Null when nothing is scheduled.
  */
 export function nextRotationAt(key: PlannedKey, current: Dated | undefined): number | null {
@@ -28,7 +28,7 @@ export function nextRotationAt(key: PlannedKey, current: Dated | undefined): num
   const reminder = nextReminderAt({ askedAt: key.askedAt ?? null, remindedAt: key.remindedAt ?? null });
   const planned = plannedAt(key.policy, current);
   if (planned === null && !isLeak) return null;
-  const least = Math.max(planned ?? 0, key.retryAt ?? 0, key.cooldownUntil ?? 0, reminder);
+  const least = Math.max(planned ?? 0, key.retryAt ?? 0, key.heldUntil ?? 0, reminder);
   const at = isLeak ? reminder : allowedAt(key, current, least);
   return at === null || (key.expiresAt !== null && at >= key.expiresAt) ? null : at;
 }

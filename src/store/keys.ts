@@ -91,6 +91,8 @@ export interface KeyRow {
   /** Number of the newest version. */
   lastNumber: number;
   cooldownUntil: number | null;
+  /** Until when its service holds something back after a rotation: no scheduled start before this. */
+  heldUntil: number | null;
   /** Failed rotations in a row. */
   failures: number;
   /** No scheduled start before this, after a failure. */
@@ -110,6 +112,7 @@ export const NEW_KEY = {
   verification: {},
   paused: false,
   cooldownUntil: null,
+  heldUntil: null,
   failures: 0,
   retryAt: null,
   askedAt: null,
@@ -162,6 +165,7 @@ export class KeyTable extends WorkTable<KeyRow> {
       revision: "plain",
       lastNumber: "plain",
       cooldownUntil: "plain",
+      heldUntil: "plain",
       failures: "plain",
       retryAt: "plain",
       askedAt: "plain",

@@ -349,6 +349,7 @@ const MIGRATIONS: readonly string[] = [
   `,
   `
   ALTER TABLE key ADD COLUMN config TEXT NOT NULL DEFAULT '{}';
+  ALTER TABLE key ADD COLUMN heldUntil INTEGER;
   ALTER TABLE version ADD COLUMN expiresAt INTEGER;
   `,
   `

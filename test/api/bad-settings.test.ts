@@ -50,7 +50,7 @@ describe("POST /v1/destinations refuses", () => {
       { name: "fresh", type: "kv", config: { propagation: "soon" } },
       "config.propagation",
     ],
-    ["a config nested 9 deep", { name: "fresh", type: "kv", config: nest(9) }, "config"],
+    ["a config nested 17 deep", { name: "fresh", type: "kv", config: nest(17) }, "config"],
     ["a config nested 2,000 deep", { name: "fresh", type: "kv", config: nest(2_000) }, "config"],
     ...withName([
       ["a name with a space", { name: "a b", config: webhook }, "name"],

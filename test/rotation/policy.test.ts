@@ -24,7 +24,7 @@ function key(change: Partial<PlannedKey> = {}): PlannedKey {
     state: "active",
     expiresAt: null,
     retryAt: null,
-    cooldownUntil: null,
+    heldUntil: null,
     ...change,
   };
 }
@@ -43,10 +43,10 @@ describe("a value that its service ends by itself", () => {
   });
 });
 
-it("a key in a cooldown is not rotated by its schedule before that is over", () => {
+it("a key whose service holds something back is not rotated by its schedule before that is over", () => {
   const until = NOW + 31 * DAY;
-  expect(nextRotationAt(key({ cooldownUntil: until }), CURRENT)).toBe(until);
-  expect(isDue(key({ cooldownUntil: until }), CURRENT, until - 1)).toBe(false);
+  expect(nextRotationAt(key({ heldUntil: until }), CURRENT)).toBe(until);
+  expect(isDue(key({ heldUntil: until }), CURRENT, until - 1)).toBe(false);
 });
 
 describe("the next scheduled rotation", () => {
