@@ -177,8 +177,8 @@ export function unminted(failed: Failed, conflicts: readonly string[] = []): Min
       const { status, code } = failed;
       if (code !== undefined && conflicts.includes(code)) return { kind: "conflict", problem, ...reported };
       if (status === 429) return { kind: "postponed", ...laterOf(failed) };
-      // What answers an error in a 200 has said that it did nothing.
-      const isRefusal = status < 500 && status !== 408;
+      // What answers an error in a 200 has said that it did nothing; a redirect has said nothing of the kind.
+      const isRefusal = status !== 408 && (status < 300 || (status >= 400 && status < 500));
       return { kind: isRefusal ? "refused" : "in-doubt", problem, ...reported };
     }
     case "not-sent":

@@ -109,8 +109,9 @@ function oldEndsAt(
     ...(names.includes("graceHours") ? [hoursOf(graceMs) * HOUR_MS] : []),
     ...(names.includes("graceSeconds") ? [secondsOf(graceMs) * 1_000] : []),
   ];
-  const fixed = overlap.lasts === undefined ? 0 : parseDuration(overlap.lasts);
-  return now + (lasts.length > 0 ? Math.min(...lasts) : fixed);
+  if (overlap.lasts !== undefined && lasts.length === 0) return now + parseDuration(overlap.lasts);
+  // Where only the answer says when, and does not, what was asked for is all that is known.
+  return now + (lasts.length > 0 ? Math.min(...lasts) : graceMs);
 }
 
 function hoursOf(ms: number): number {
@@ -131,7 +132,7 @@ async function mint(context: ProviderContext, intent: MintIntent): Promise<MintR
   });
   if (answer.kind !== "ok") return notMinted(answer, description.mint);
   const { fields, reference, expiresAt, oldEndsAt: told } = answer.value;
-  const ends = told ?? oldEndsAt(description, intent, context.now);
+  const ends = context.old ? (told ?? oldEndsAt(description, intent, context.now)) : undefined;
   return {
     kind: "minted",
     fields,

@@ -229,7 +229,8 @@ export const llmconveyors: Provider = {
   },
   overlap: "provider",
   local: false,
-  timeoutMs: TIMEOUT_MS,
+  // A mint looks for the old key's hash first.
+  timeoutMs: 2 * TIMEOUT_MS,
   propagationMs: 0,
   repeatsMint: false,
   verifiedHere: false,

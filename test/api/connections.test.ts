@@ -252,7 +252,7 @@ describe("what opens a connection", () => {
     const own = { ...WANTED, credential: { key: "opener" }, config: { baseUrl: ELSEWHERE } };
     expectInvalid(await call("POST", "/v1/connections", { body: own }), "config");
     await connect({ call }, { credential: { key: "opener" } });
-    expectInvalid(await patch({ call }, { config: { baseUrl: ELSEWHERE } }), "config");
+    expectProblem(await patch({ call }, { config: { baseUrl: ELSEWHERE } }), 403, "root-required");
     expect(service.journal).toEqual([]);
     expect(usual.journal).toHaveLength(1);
     expect((await patch(ring, { config: { baseUrl: ELSEWHERE } })).status).toBe(200);

@@ -326,11 +326,24 @@ describe("what a connection is allowed", () => {
 });
 
 describe("an access key", () => {
-  it("makes a destination that gets its first value one cooldown later, as any other", async () => {
+  it("goes through no connection of anybody else's, and through its own gets its first value one cooldown later", async () => {
     const { fake, scene } = await begin();
     const { call } = await makeAccessKey(scene.keyring, ["settings:write", "keys:write"]);
-    const config = { connection: "cloudflare", namespaceId: NAMESPACE };
-    const made = await call("POST", "/v1/destinations", { body: { name: "place", type: "kv-rest", config } });
+    const make = (connection: string) => {
+      const config = { connection, namespaceId: NAMESPACE };
+      return call("POST", "/v1/destinations", { body: { name: "place", type: "kv-rest", config } });
+    };
+    // With the power of root's connection it could write over Rekey's own secrets and records.
+    expectProblem(await make("cloudflare"), 403, "root-required");
+    const { secret } = fake.make("a token of their own");
+    const own = {
+      name: "own",
+      provider: "cloudflare",
+      config: { accountId: ACCOUNT },
+      credential: { secret },
+    };
+    expect((await call("POST", "/v1/connections", { body: own })).status).toBe(201);
+    const made = await make("own");
     expect(made.body).toMatchObject({ opensAt: expect.any(String) });
     await scene.key({ destinations: ["place"] });
     expect(fake.pairs.size).toBe(0);

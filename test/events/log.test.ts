@@ -13,7 +13,8 @@ import { makeKeyring, type TestKeyring } from "../support/api.ts";
 import { onFreshStore } from "../support/database.ts";
 
 const METHODS = ["log", "info", "warn", "error", "debug"] as const;
-const CALL = { credential: { kind: "root" }, route: "POST /v1/keys" } as const;
+/** A call of its own each time, as over the wire. */
+const newCall = () => ({ credential: { kind: "root" }, route: "POST /v1/keys" }) as const;
 const KEY = { name: "billing", provider: "issuer", scopes: [], labels: {}, policy: {}, destinations: [] };
 
 interface Line {
@@ -58,9 +59,9 @@ describe("with LOG_EVENTS=all", () => {
     const { event: before = [] } = await readTables(ring);
     let key = "";
     await openWith(ring, "all", (keyring) => {
-      const made = keyring.createKey(CALL, KEY);
+      const made = keyring.createKey(newCall(), KEY);
       if (made.ok) key = made.value.key.id;
-      keyring.getKey(CALL, "billing");
+      keyring.getKey(newCall(), "billing");
     });
     const { event = [] } = await readTables(ring);
     const added = event.slice(before.length);
@@ -86,9 +87,9 @@ describe("with LOG_EVENTS=all", () => {
   it("a refused request leaves the line of root's use and no other", async () => {
     const ring = await makeKeyring();
     await openWith(ring, "all", (keyring) => {
-      keyring.createKey(CALL, KEY);
+      keyring.createKey(newCall(), KEY);
       written.length = 0;
-      expect(keyring.createKey(CALL, KEY)).toMatchObject({ ok: false, error: { code: "name-taken" } });
+      expect(keyring.createKey(newCall(), KEY)).toMatchObject({ ok: false, error: { code: "name-taken" } });
     });
     expect(lines().map(({ event: type }) => type)).toEqual(["root.used"]);
   });
@@ -148,20 +149,20 @@ describe("the events of a commit", () => {
 describe("with less", () => {
   it("`warnings` leaves out what is only information", async () => {
     const ring = await makeKeyring();
-    await openWith(ring, "warnings", (keyring) => void keyring.createKey(CALL, KEY));
+    await openWith(ring, "warnings", (keyring) => void keyring.createKey(newCall(), KEY));
     expect(lines().map(({ event: type }) => type)).toEqual(["root.used"]);
   });
 
   it("`none` writes nothing", async () => {
     const ring = await makeKeyring();
-    await openWith(ring, "none", (keyring) => void keyring.createKey(CALL, KEY));
+    await openWith(ring, "none", (keyring) => void keyring.createKey(newCall(), KEY));
     expect(written).toEqual([]);
   });
 
   it("anything else is refused, and said so", async () => {
     const ring = await makeKeyring();
     await openWith(ring, "some", (keyring) => {
-      const refused = keyring.createKey(CALL, KEY);
+      const refused = keyring.createKey(newCall(), KEY);
       expect(refused).toMatchObject({ ok: false, error: { code: "not-configured" } });
     });
   });

@@ -264,7 +264,7 @@ describe("what a failure means", () => {
     [404, "refused"],
     [409, "refused"],
     [422, "refused"],
-    [302, "refused"],
+    [302, "in-doubt"],
     [408, "in-doubt"],
     [429, "postponed"],
     [500, "in-doubt"],

@@ -8,12 +8,16 @@ import type { DeliveryRow } from "../../src/store/deliveries.ts";
 import type { KeyRow, RevokeCondition } from "../../src/store/keys.ts";
 import type { VersionRow } from "../../src/store/versions.ts";
 import { isFinished, isSaid } from "./promises.ts";
+import type { Service } from "./service.ts";
 import type { Simulator } from "./simulator.ts";
 
 /** The last look at a grace is this long before its end; what happens later holds it no more. */
 const LAST_LOOK_MS = 90_000;
 /** What comes back from a rollback that came to nothing lives long enough to be looked at, whatever its ceiling. */
 const RETURNED_MS = 20 * 60_000;
+
+/** The test of a new value is a use in its service's eyes. */
+const OWN_USE_MS = 60_000;
 
 /** What was so of a version after the last commit. */
 interface Known {
@@ -27,11 +31,13 @@ interface Known {
 
 export class Graces {
   readonly #simulator: Simulator;
+  readonly #service: Service;
   readonly #known = new Map<string, Known>();
   #skewMs = 0;
 
-  constructor(simulator: Simulator) {
+  constructor(simulator: Simulator, service: Service) {
     this.#simulator = simulator;
+    this.#service = service;
   }
 
   /** Called after each commit; says what is broken. */
@@ -105,15 +111,25 @@ export class Graces {
             answers ? last.acknowledgedAt === null : isOnItsWay(last),
           );
         case "newSeen":
-          return (current?.lastSeenAt ?? null) === null;
+          return !current || this.#usedAt(current, (current.promotedAt ?? 0) + OWN_USE_MS) === null;
         default: {
           const idleFor = parseDuration(condition.replace("oldIdle:", ""));
-          const lastUse = Math.max(version.lastSeenAt ?? 0, version.retiredAt ?? 0);
+          const lastUse = Math.max(this.#usedAt(version) ?? 0, version.retiredAt ?? 0);
           return context.now() < lastUse + idleFor;
         }
       }
     };
     return revokeWhen.some(isMissing);
+  }
+
+  /**
+   * When a version was used last: by what verification has seen or, where the service is the one to say, by its own truth.
+   * @param since uses up to then are Rekey's own test
+   */
+  #usedAt({ reference, lastSeenAt }: VersionRow, since = 0): number | null {
+    if (!this.#service.abilities.tellsUse) return lastSeenAt;
+    const { usedAt = 0 } = this.#service.credentials.find((one) => one.reference === reference) ?? {};
+    return usedAt > since ? usedAt : null;
   }
 
   #judgeEnd(version: VersionRow, before: Known | undefined): string[] {
@@ -136,7 +152,10 @@ export class Graces {
     const isByHand = isSaid(this.#simulator, version, "key.grace.extended", {
       to: new Date(endsAt).toISOString(),
     });
-    const isHeld = this.#isHeld(key, version, before.endsAt, before.wasTakenBack);
+    // Where the service did not say who uses what, nobody can know that nothing holds it.
+    const { abilities, toldOfUses } = this.#service;
+    const isUnknown = abilities.tellsUse === true && !toldOfUses;
+    const isHeld = isUnknown || this.#isHeld(key, version, before.endsAt, before.wasTakenBack);
     const mayPass = key.policy.onCeiling === "hold" && !isByHand;
     return [
       ...(now >= before.endsAt ? ["has its deadline moved though it had passed"] : []),

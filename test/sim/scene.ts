@@ -108,7 +108,7 @@ export function open(
     ],
   });
   const judge = new Judge(simulator, world, service);
-  const run: Run = { simulator, world, service, keyIds, judge, graces: new Graces(simulator) };
+  const run: Run = { simulator, world, service, keyIds, judge, graces: new Graces(simulator, service) };
   for (const one of [service, ...others]) one.attach(simulator);
   simulator.act((context) => {
     unwrap(createDestination(context, ROOT, { name: "kv", type: "kv", config: { propagation: "0" } }));

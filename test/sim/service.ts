@@ -90,6 +90,8 @@ export class Service {
   readonly seenDead = { rejected: new Set<string>(), unlisted: new Set<string>() };
   /** How it answered the last time that it was asked whether it is ready, by the name of the key in question. */
   readonly readiness = new Map<string, Answer>();
+  /** Whether it was heard to answer the last question for who uses what. */
+  toldOfUses = false;
   /** Called before each call to mint. */
   beforeMint: (intent: MintIntent) => void = () => undefined;
   /** Called when something is revoked that the service would have let live on. */
@@ -255,6 +257,7 @@ export class Service {
         lastUsed: async ({ connection }, { reference }) => {
           const used = () => this.credentials.find((one) => one.reference === reference)?.usedAt;
           const reply = await this.#call("last-used", connection, () => used() ?? null);
+          this.toldOfUses = reply.kind === "answered";
           return reply.kind === "answered"
             ? { kind: "told", at: reply.value }
             : { kind: "failed", ...laterOf(reply) };

@@ -124,6 +124,10 @@ export function checkConnectionChange(
   const knowsAll = users.length === 0 && !keepsCredential;
   const isDelicate = input.config !== undefined && (!isSame || provider.connection?.isProgram === true);
   if (isDelicate && !knowsAll && caller.scopes !== "all") return err({ code: "root-required" });
+  // Where the service does not say whose account a credential opens, another one may lead to a stranger's, and every next value come from there.
+  const isTheirs = caller.scopes === "all" || row.createdBy === caller.id;
+  if (input.credential && users.length > 0 && present.account === null && !isTheirs)
+    return err({ code: "root-required" });
   const source =
     credential.value ?? (present.credentialKey === null ? { fields: {} } : { key: present.credentialKey });
   const refusal = findLeak(context, caller, provider, source, config.value);

@@ -58,7 +58,7 @@ export function createDestination(
 ): Result<CreatedDestination, Failure> {
   const { store, random, vault } = context;
   const type = destinationOf(input.type);
-  const config = parseConfig(context, input.type, input.config);
+  const config = parseConfig(context, caller, input.type, input.config);
   if (!config.ok) return config;
   const cooldown = findCallerCooldown(context, caller);
   if (cooldown) return err(cooldown);
@@ -133,7 +133,7 @@ export function patchDestination(
     const keys = store.destinations.linksOfDestination(row.id).map((link) => store.keys.get(link.keyId));
     const refusal = findExcess(context, caller, ...keys.filter((key) => key !== undefined));
     if (refusal) return err(refusal);
-    const config = parseConfig(context, row.type, input.config);
+    const config = parseConfig(context, caller, row.type, input.config);
     if (!config.ok) return config;
     if (destinationOf(row.type).claims?.(config.value)) {
       if (!row.claimDigest) return err({ code: "invalid", errors: [NO_CLAIM_TOKEN] });
@@ -238,6 +238,7 @@ export function resumeDeliveries({ store, now }: EngineContext, destinationId: s
 
 function parseConfig(
   { outbound, store }: EngineContext,
+  caller: Caller,
   type: string,
   config: Record<string, unknown>,
 ): Result<Record<string, unknown>, Failure> {
@@ -255,7 +256,9 @@ function parseConfig(
   const connection = store.connections.find(String(data.connection));
   const present = connection && store.connections.revision(connection.id, connection.revision);
   if (connection?.provider === provider && present && placeOf(present.config) !== undefined) {
-    return ok({ ...data, connection: connection.id });
+    // What is written there is written with the connection's power, over whatever is called the same, Rekey's own secrets included.
+    const isTheirs = caller.scopes === "all" || connection.createdBy === caller.id;
+    return isTheirs ? ok({ ...data, connection: connection.id }) : err({ code: "root-required" });
   }
   const message = `must be the id or name of a connection of the provider ${provider} that names an account`;
   return err({ code: "invalid", errors: [{ path: "config.connection", message }] });

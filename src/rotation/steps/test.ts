@@ -4,6 +4,9 @@ import { keyOf, versionOf } from "../effects.ts";
 import { mustBeKnown } from "../witness.ts";
 import type { Step } from "./step.ts";
 
+/** As long as a test may stay unclear there. */
+const ONLY_VALUE_MS = 30_000;
+
 export const test: Step = async (context, rotation) => {
   const key = keyOf(context, rotation);
   const provider = context.providerOf(key);
@@ -17,7 +20,10 @@ export const test: Step = async (context, rotation) => {
   );
   const { report } = result;
   if (result.kind === "valid") return { outcome: { kind: "test-valid" }, report };
-  if (result.kind === "rejected" && (await mustBeKnown(context, provider, version))) {
+  // Where no other value works any more, one refusal is not enough to give this one up.
+  const isOnly = provider.overlap === "none" && !rotation.byHand;
+  const propagationMs = isOnly ? Math.max(provider.propagationMs, ONLY_VALUE_MS) : provider.propagationMs;
+  if (result.kind === "rejected" && (await mustBeKnown(context, { propagationMs }, version))) {
     return {
       outcome: { kind: "test-rejected", problem: `the new value was rejected: ${result.problem}` },
       report,

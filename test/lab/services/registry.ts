@@ -36,8 +36,13 @@ export interface Entry {
 }
 
 /** An entry, by what its fake is. */
-function entry<Fake extends FakeService>(kind: new () => Fake, begin: (fake: Fake) => Beginning): Entry {
+function entry<Fake extends FakeService>(
+  kind: new () => Fake,
+  begin: (fake: Fake) => Beginning,
+  more: Pick<Entry, "pointAt"> = {},
+): Entry {
   return {
+    ...more,
     make: () => new kind(),
     begin: (fake) => {
       if (!(fake instanceof kind)) throw new Error("another service");
@@ -68,10 +73,11 @@ export const FAKES: Record<string, Entry> = {
     connection: { config: { accountId: ACCOUNT }, credential: { secret: manager } },
     key: { config: { policies: POLICIES } },
   })),
-  "aws-iam": entry(FakeAwsIam, ({ admin, user }) => ({
-    connection: { credential: admin },
-    key: { config: { userName: user } },
-  })),
+  "aws-iam": entry(
+    FakeAwsIam,
+    ({ admin, user }) => ({ connection: { credential: admin }, key: { config: { userName: user } } }),
+    { pointAt: (address) => ({ iamUrl: address, stsUrl: address }) },
+  ),
   gitlab: entry(FakeGitlab, (fake) => {
     const { secret, reference } = fake.makeToken();
     return { connection: { credential: { secret: fake.admin } }, key: { fields: { secret }, reference } };
