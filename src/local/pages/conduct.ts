@@ -4,7 +4,9 @@ import { resolverOf } from "../../rotation/facts.ts";
 import { inWords } from "./markdown.ts";
 
 /** What becomes of the old value, in a few words. */
-export function oldValueBriefly({ overlap }: Provider): string {
+export function oldValueBriefly({ overlap, runbook, configured, connection }: Provider): string {
+  if (runbook) return "lives until a person ends it, as somebody is asked to after its grace";
+  if (configured && connection) return "as the connection describes it";
   return {
     ours: "lives through its grace, then Rekey revokes it",
     provider: "the service keeps it alive for the grace",
