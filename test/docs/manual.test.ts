@@ -38,9 +38,9 @@ it("the example reminds, takes the new value, and sees the old one dead", async 
     issuedAt: new Date(Date.now()).toISOString(),
   });
   await quiet(scene);
-  expect(await scene.inKv("claude")).toBe(body.fields.secret);
+  expect(await scene.inKv("anthropic")).toBe(body.fields.secret);
 
-  setTime(at((await scene.read("claude")).nextRotationAt));
+  setTime(at((await scene.read("anthropic")).nextRotationAt));
   await cron();
   const [due, ...more] = await scene.events("key.due");
   expect(more).toEqual([]);
@@ -48,20 +48,20 @@ it("the example reminds, takes the new value, and sees the old one dead", async 
   const { data, type } = JSON.parse(shown);
   expect(due).toMatchObject({ type, data: { ...data, since: due?.at, todo: expect.any(String) } });
   expect(Object.keys(due?.data ?? {})).toEqual(Object.keys(data));
-  const key = (await scene.read("claude")).id;
+  const key = (await scene.read("anthropic")).id;
   expect(due?.data.todo).toBe(data.todo.replace("key_01", key));
 
   await scene.must(handIn.method, handIn.path, handIn.body);
   await quiet(scene);
-  expect(await scene.inKv("claude")).toBe(fresh);
+  expect(await scene.inKv("anthropic")).toBe(fresh);
   await runUntil(scene, Date.now() + parseDuration("25h"));
-  expect(await scene.stages("claude")).toEqual(["revoking", "current"]);
+  expect(await scene.stages("anthropic")).toEqual(["revoking", "current"]);
   expect((await scene.events("key.due")).map((event) => event.data.do)).toEqual(["replace", "revoke"]);
   accepted.delete(body.fields.secret);
   await runUntil(scene, Date.now() + parseDuration("2h"));
-  expect(await scene.stages("claude")).toEqual(["revoked", "current"]);
-  expect((await scene.read("claude")).versions[0]).toMatchObject({ confirmed: true, due: null });
-  expect(abandon?.path).toBe("/v1/keys/claude/versions/1/abandon");
+  expect(await scene.stages("anthropic")).toEqual(["revoked", "current"]);
+  expect((await scene.read("anthropic")).versions[0]).toMatchObject({ confirmed: true, due: null });
+  expect(abandon?.path).toBe("/v1/keys/anthropic/versions/1/abandon");
   pass("1h");
   await ring(scene);
 });
