@@ -7,9 +7,6 @@ import { type ApiAnswer, type ApiRequest, callApi, type Failed, laterOf } from "
 import type { CallReport } from "../store/work-table.ts";
 import type { DestinationContext, Route, SendResult } from "./destination.ts";
 
-/** Of the whole API, for a token (https://developers.cloudflare.com/fundamentals/api/reference/limits/). */
-const RATE_LIMIT = { calls: 1_200, perMs: 5 * 60_000 };
-
 const accountSchema = z.looseObject({
   accountId: z.string(),
   baseUrl: z.string().default("https://api.cloudflare.com/client/v4"),
@@ -22,7 +19,7 @@ function placeOf(config: Record<string, unknown>): string | undefined {
   return `${baseUrl.replace(/\/+$/, "")}/accounts/${encodeURIComponent(accountId)}`;
 }
 
-export const CLOUDFLARE: Route = { provider: "cloudflare", rateLimit: RATE_LIMIT, placeOf };
+export const CLOUDFLARE: Route = { provider: "cloudflare", placeOf };
 
 export const connectionSchema = z
   .string()

@@ -3,7 +3,6 @@
  * database; its methods are safe to run twice and end as values.
  */
 import type { z } from "zod";
-import type { Allowance } from "../outbound/budget.ts";
 import type { Outbound } from "../outbound/port.ts";
 import type { Fields, ProviderConnection } from "../providers/provider.ts";
 import type { CallReport } from "../store/work-table.ts";
@@ -74,8 +73,6 @@ export interface Target {
 export interface Route {
   /** Whose connection it has to be. */
   readonly provider: string;
-  /** Shared with everything else on the connection. */
-  readonly rateLimit: Allowance;
   /** Where values go, by the settings of a connection: whoever changes that sees them. Undefined for one that leads to no such place. */
   placeOf(config: Record<string, unknown>): string | undefined;
 }

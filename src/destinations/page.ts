@@ -1,6 +1,6 @@
 /** The page of a type of destination, made from what it says of itself, by `npm run docs`. */
 import { z } from "zod";
-import type { Destination } from "./destination.ts";
+import type { Destination, Route } from "./destination.ts";
 
 const settingsSchema = z.object({
   properties: z.record(
@@ -78,10 +78,9 @@ function readersOf({ propagationMs, about, config }: Destination): string {
   return seconds === 0 ? "at once" : `${seconds} s, or what \`propagation\` says`;
 }
 
-function throughOf({ provider, rateLimit }: NonNullable<Destination["through"]>): string[] {
-  const minutes = rateLimit.perMs / 60_000;
+function throughOf({ provider }: Route): string[] {
   return [
-    `- It goes through a connection of the provider \`${provider}\` (docs/connections.md) and shares ${rateLimit.calls.toLocaleString("en")} calls in ${minutes} minutes with everything else on it. What would be too much is sent later.`,
+    `- It goes through a connection of the provider \`${provider}\` (docs/connections.md) and shares the calls that its service allows (docs/providers/${provider}.md) with everything else on it. What would be too much is sent later.`,
     "- The connection cannot be deleted or pointed at another account while a destination goes through it; another credential for the same account is used from the next call on.",
     "- Two keys that would write to the same name are refused with 409 `target-taken`, whichever destination of the keyring they go through.",
   ];

@@ -156,9 +156,9 @@ function listKeys(context: ProviderContext) {
   });
 }
 
-/** The id is how AWS names a value, and part of it. */
-function accessKeyOf({ fields, reference }: Credential): AccessKey | undefined {
-  return fields && { accessKeyId: reference, secret: fields.secret };
+/** A value is tested by the id that its consumers have, whatever name it goes by here. */
+function accessKeyOf({ fields }: Credential): AccessKey | undefined {
+  return fields && { accessKeyId: fields.accessKeyId ?? "", secret: fields.secret };
 }
 
 export const awsIam: Provider = {
@@ -179,7 +179,7 @@ export const awsIam: Provider = {
     },
     notes: [
       "A user has at most two access keys. Rekey deletes none that it did not make or adopt: with a second key of somebody else a rotation waits as needs-slot.",
-      "A value has two fields: secret and accessKeyId. The id is its reference, too: a value that is handed in comes with both.",
+      "A value has two fields: secret and accessKeyId. The id is its reference, too, and need not be given twice.",
       "An access key has no name. When the answer to CreateAccessKey is lost, the one key that is new in the list, and was made at that time, is ours: it is deleted and another one made.",
       "IAM takes a while to agree with itself, so a minute is allowed for a new key to work and for an old one to be refused.",
       "Roles and identity providers need no access keys at all; where one will do, prefer it.",
@@ -210,6 +210,7 @@ export const awsIam: Provider = {
     },
   },
   config: keySettings,
+  referenceField: "accessKeyId",
   fields: z.strictObject({ accessKeyId: accessKeyId.describe("The id of the access key.") }),
   opensApi: false,
   adopts: true,

@@ -205,6 +205,7 @@ export const cloudflare: Provider = {
     addresses: (config) => [settings.parse(config).baseUrl],
   },
   config: keySettings,
+  // Of the whole API, for a token (https://developers.cloudflare.com/fundamentals/api/reference/limits/).
   rateLimit: { calls: 1_200, perMs: 5 * 60_000 },
   needsReference: true,
   opensApi: false,

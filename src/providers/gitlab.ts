@@ -14,7 +14,7 @@ import {
   unminted,
   VALUE_UNKNOWN,
 } from "./http-client.ts";
-import type { PreflightResult, Provider, ProviderContext } from "./provider.ts";
+import type { Credential, PreflightResult, Provider, ProviderContext } from "./provider.ts";
 
 /** A lost answer costs the token, so it is waited for as long as may be. */
 const TIMEOUT_MS = 60_000;
@@ -99,11 +99,22 @@ function dayOf(at: number): string {
   return new Date(at).toISOString().slice(0, 10);
 }
 
-async function checkOld(context: ProviderContext, reference: string): Promise<PreflightResult> {
-  const answer = await ask(context, { method: "GET", path: pathOf(context, reference) }, shown);
-  const isRevoked = answer.kind === "ok" && (answer.value.revoked || !answer.value.active);
-  const why = "the old token is revoked or expired at GitLab; rotating it would end its whole family";
-  return isRevoked ? { kind: "red", problem: why, report: answer.report } : readyBy(answer);
+/** The token that is about to be rotated lives, and is the one whose value its consumers have. */
+async function checkOld(
+  context: ProviderContext,
+  { reference, fields }: Credential,
+): Promise<PreflightResult> {
+  const named = await ask(context, { method: "GET", path: pathOf(context, reference) }, shown);
+  if (named.kind === "ok" && (named.value.revoked || !named.value.active)) {
+    const problem = "the old token is revoked or expired at GitLab; rotating it would end its whole family";
+    return { kind: "red", problem, report: named.report };
+  }
+  if (named.kind !== "ok" || !fields) return readyBy(named);
+  const own = await askSelf(context, fields.secret);
+  if (own.kind !== "ok" || own.value.id === reference) return readyBy(own);
+  const problem =
+    "the key's reference is the id of another token than its value's; adopt it again under its own id";
+  return { kind: "red", problem, report: own.report };
 }
 
 export const gitlab: Provider = {
@@ -115,7 +126,7 @@ export const gitlab: Provider = {
       "A personal access token with the scope api: of an administrator, of the user whose personal token it is, or of a maintainer of the project or owner of the group.",
     calls: {
       preflight:
-        "GET /personal_access_tokens/{id}, or /projects/{project}/access_tokens/{id}, or /groups/{group}/access_tokens/{id}; of a connection, GET /personal_access_tokens/self",
+        "GET /personal_access_tokens/{id}, or /projects/{project}/access_tokens/{id}, or /groups/{group}/access_tokens/{id}, then GET /personal_access_tokens/self with the old token; of a connection, the latter alone",
       mint: "POST …/{id}/rotate with expires_at",
       test: "GET /personal_access_tokens/self with the token in question",
       revoke: "DELETE …/{id}",
@@ -155,7 +166,7 @@ export const gitlab: Provider = {
 
   async preflight(context) {
     if (isItself(context)) return { kind: "red", problem: ITSELF };
-    if (context.old) return checkOld(context, context.old.reference);
+    if (context.old) return checkOld(context, context.old);
     const answer = await askSelf(context);
     return readyBy(answer, answer.kind === "ok" ? `user ${answer.value.user_id}` : undefined);
   },

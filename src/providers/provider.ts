@@ -185,6 +185,8 @@ export interface Provider {
   readonly connection?: ConnectionShape;
   /** A key's own settings, each described. Absent when there are none. */
   readonly config?: z.ZodType<Record<string, unknown>>;
+  /** The field of a value that is also the service's name for it: nobody gives another. */
+  readonly referenceField?: string;
   /** What a value has besides `secret`, each described. Absent when there is nothing else; what is handed in must have it, too. */
   readonly fields?: z.ZodType<Record<string, string>>;
   /** Those of them that may change while the key lives: they say nothing of where and how values go. */

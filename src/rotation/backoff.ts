@@ -4,6 +4,9 @@ const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
+/** How much longer than its call a worker holds its row. */
+export const LEASE_MARGIN_MS = 30 * SECOND;
+
 /**
  * Waits after the first, second… failed try. The first ones ride out a deploy or a lost packet, the middle ones an incident;
  * the last repeats for as long as somebody may still fix it.

@@ -8,7 +8,7 @@ import type { KeyRow } from "../store/keys.ts";
 import { NEW_ROTATION, type RotationRow, type Trigger } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import type { CallReport } from "../store/work-table.ts";
-import { BACKOFF_MS, backoffMs } from "./backoff.ts";
+import { BACKOFF_MS, backoffMs, LEASE_MARGIN_MS } from "./backoff.ts";
 import { dropRevisions, repinToPresent, wakeWaiting } from "./connections.ts";
 import { type EngineContext, randomUnit, record } from "./context.ts";
 import {
@@ -91,7 +91,11 @@ export function startByHand(
 export function intendMint(context: EngineContext, rotation: RotationRow): RotationRow {
   const provider = context.providerOf(keyOf(context, rotation));
   const now = context.now();
+  const overAt = now + provider.timeoutMs;
+  const lease = overAt + LEASE_MARGIN_MS;
   return context.store.rotations.update(rotation, {
+    // Nobody takes the row up while the call may still be answered.
+    ...((rotation.leaseUntil ?? Infinity) < overAt && { leaseUntil: lease, dueAt: lease }),
     step: "mint",
     byHand: false,
     mints: rotation.mints + 1,

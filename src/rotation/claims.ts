@@ -13,14 +13,15 @@ import type { Store } from "../store/store.ts";
 import type { SubscriptionRow } from "../store/subscriptions.ts";
 import type { VersionRow } from "../store/versions.ts";
 import type { Claimable, WorkTable } from "../store/work-table.ts";
+import { LEASE_MARGIN_MS } from "./backoff.ts";
 import { doChore } from "./chores.ts";
 import type { EngineContext } from "./context.ts";
 import { applyPolicy } from "./policies.ts";
 import { mayReceive } from "./steps/deliver.ts";
 import { sweepClaim } from "./value-claims.ts";
 
-/** Longer than any call may take, so that two workers never hold the same row. */
-const LEASE_MS = CALL_TIMEOUT_MS + 30_000;
+/** Longer than a call takes, so that two workers never hold the same row. A mint that may take longer lengthens its own; see `intendMint`. */
+const LEASE_MS = CALL_TIMEOUT_MS + LEASE_MARGIN_MS;
 /** A worker that goes on with less than this left takes a new lease. */
 const LEASE_LOW_MS = 2 * CALL_TIMEOUT_MS;
 /** Rows of one lane that are worked on at once. The rest stay due, so that no lease runs out in a queue. */

@@ -3,6 +3,11 @@ import type { Provider } from "../providers/provider.ts";
 import type { Store } from "../store/store.ts";
 import type { ProviderRef } from "./context.ts";
 
+/** A provider as settings make it that were checked, stored or not. */
+export function configuredBy(provider: Provider, config: Record<string, unknown>): Provider {
+  return provider.configured?.(config) ?? provider;
+}
+
 /** Then all is forgotten: more settings than one keyring works with at a time. */
 const MAX_KEPT = 1_000;
 
@@ -24,7 +29,7 @@ export class ConfiguredProviders {
     const settings = provider.connection ? this.#settingsOf(connectionId) : config;
     if (!settings) return provider;
     const place = `${name} ${JSON.stringify(settings)}`;
-    const made = this.#made.get(place) ?? provider.configured(settings);
+    const made = this.#made.get(place) ?? configuredBy(provider, settings);
     if (this.#made.size >= MAX_KEPT) this.#made.clear();
     this.#made.set(place, made);
     return made;

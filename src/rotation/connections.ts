@@ -9,6 +9,7 @@ import { err, ok, type Result } from "../result.ts";
 import type { ConnectionRevisionRow, ConnectionRow } from "../store/connections.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { RotationRow } from "../store/rotations.ts";
+import { configuredBy } from "./configured.ts";
 import { connectionAt, credentialPlace, type EngineContext, providerPort, record } from "./context.ts";
 import { mayHaveMinted } from "./facts.ts";
 import { openFields } from "./values.ts";
@@ -53,7 +54,7 @@ export async function tryNewConnection(
   const id = newId("con", context.now(), context.random);
   const opened = openSource(context, id, credential);
   if (!opened.ok) return opened;
-  const provider = configuredBy(context, name, config);
+  const provider = configuredBy(context.providerOf({ provider: name }), config);
   const tested = await tryConnection(context, id, provider, { config, credential: opened.value });
   return tested.ok ? ok({ id, account: tested.value.account ?? null }) : tested;
 }
@@ -81,17 +82,11 @@ export function insertConnection(
   return ok(row);
 }
 
-/** A provider as the settings of a connection make it, stored or not. */
-function configuredBy(context: EngineContext, name: string, config: Record<string, unknown>): Provider {
-  const provider = context.providerOf({ provider: name });
-  return provider.configured?.(config) ?? provider;
-}
-
 /** Asks the service of a stored connection whether it lets it in, as it is now. */
 export async function testConnection(context: EngineContext, row: ConnectionRow): Promise<PreflightResult> {
   const opened = connectionAt(context, row.id, row.revision);
   if (!opened) return { kind: "red", problem: "its credential has no value that is kept" };
-  const provider = configuredBy(context, row.provider, opened.config);
+  const provider = configuredBy(context.providerOf({ provider: row.provider }), opened.config);
   return provider.preflight(
     providerPort(context, provider, { ...NOBODY, account: row.id, connection: opened }),
   );
@@ -121,7 +116,7 @@ export async function changeConnection(
     ? openSource(context, before.id, change.credential)
     : ok(connectionAt(context, before.id, before.revision)?.credential);
   if (!opened.ok) return opened;
-  const provider = configuredBy(context, before.provider, config);
+  const provider = configuredBy(context.providerOf({ provider: before.provider }), config);
   const tested = await tryConnection(context, before.id, provider, { config, credential: opened.value });
   if (!tested.ok) return tested;
   return store.transaction(() => {
@@ -258,7 +253,8 @@ export function wakeWaiting(context: EngineContext, rotation: RotationRow): void
   }
 }
 
-function connectionNotFound(): Failure {
+/** What is said of an id or name that no connection has. */
+export function connectionNotFound(): Failure {
   return { code: "not-found", detail: "no connection has this id or name" };
 }
 

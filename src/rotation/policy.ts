@@ -17,8 +17,9 @@ type Dated = Pick<VersionRow, "id" | "issuedAt" | "expiresAt"> & Partial<Pick<Ve
 /**
  * When the key should next be rotated: its current version's age reaches `maxAge`, or the first moment of `schedule` after it was
  * made; plus a share of `jitter` that is fixed for that version, not before `retryAt` after a failure, inside the policy's window and
- * outside of its freezes. A value that its service ends by itself is replaced well before that, and none while the service holds something back. A key that has no value yet is tried again at `retryAt`. Where a person
- * is asked for the new value, it is when that is said next. Null when nothing is scheduled.
+ * outside of its freezes. A value that its service ends by itself is replaced well before that, and none while the service holds
+ * something back. A key that has no value yet is tried again at `retryAt`. Where a person is asked for the new value, it is when that is
+ * said next. Null when nothing is scheduled.
  */
 export function nextRotationAt(key: PlannedKey, current: Dated | undefined): number | null {
   const isLeak = isAskedForLeak(key, current);

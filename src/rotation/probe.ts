@@ -33,7 +33,8 @@ export function destinationContext(context: EngineContext, row: DestinationRow):
     keyring: context.identity.name,
     outbound: context.outbound,
     connection: account === undefined ? undefined : connectionAt(context, account, null),
-    spend: () => (account === undefined ? 0 : context.spend(account, through?.rateLimit)),
+    // Everything on a connection shares what its service allows.
+    spend: () => (through && account ? context.spend(account, context.providerOf(through).rateLimit) : 0),
     now: context.now(),
     newId: () => newMessageId(context),
   };

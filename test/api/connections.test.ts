@@ -258,6 +258,22 @@ describe("what opens a connection", () => {
     expect((await patch(ring, { config: { baseUrl: ELSEWHERE } })).status).toBe(200);
     expect(service.journal).toHaveLength(1);
   });
+
+  it("may be changed under somebody's keys by root or its maker alone where the service does not say whose it is", async () => {
+    const service = new Standin([ADMIN, OTHER_ADMIN], undefined, null);
+    const ring = await makeKeyring();
+    const maker = await makeAccessKey(ring, SCOPES);
+    const other = await makeAccessKey(ring, SCOPES);
+    expect(await connect(maker)).toMatchObject({ account: null });
+    const credential = { secret: OTHER_ADMIN };
+    expect((await patch(other, { credential })).status).toBe(200);
+    await makeUser(ring);
+    const before = service.journal.length;
+    expectProblem(await patch(other, { credential }), 403, "root-required");
+    expect(service.journal).toHaveLength(before);
+    expect((await patch(maker, { credential })).status).toBe(200);
+    expect((await patch(ring, { credential })).status).toBe(200);
+  });
 });
 
 describe("testing a connection", () => {

@@ -45,7 +45,7 @@ const INTENT: MintIntent = { marker: "marker", idempotencyKey: "key", graceMs: 0
 /** Beyond what every key needs. */
 const EXTRA: Record<string, Record<string, unknown>> = { access: { scopes: ["keys:read"] } };
 
-/** Those that Rekey is itself; the others have a suite of their own in outside.test.ts. */
+/** Those that Rekey is itself; the others have a suite of their own in outside.ts. */
 const OWN = PROVIDER_NAMES.filter((name) => PROVIDERS[name].local);
 
 describe.each(OWN)("the provider %s by itself", (name) => {

@@ -132,7 +132,7 @@ describe("the last use", () => {
 
 describe("a key at AWS", () => {
   /** One that a person made and handed in, in a grace of an hour. */
-  async function adopt() {
+  async function adopt(named?: { reference?: string }) {
     const fake = new FakeAwsIam();
     for (const address of [fake.origin, ...fake.others])
       network.use(http.all(`${address}/*`, ({ request }) => fake.answer(request)));
@@ -147,7 +147,7 @@ describe("a key at AWS", () => {
       connection: "account",
       config: { userName: fake.user },
       fields: { secret: old.secret, accessKeyId: old.reference },
-      reference: old.reference,
+      ...(named ?? { reference: old.reference }),
       destinations: [{ id: "hook" }],
       policy: { grace: "1h" },
     });
@@ -169,6 +169,31 @@ describe("a key at AWS", () => {
     const { status, body: refusal } = await scene.keyring.call("POST", "/v1/keys", { body });
     expect(status).toBe(422);
     expect(JSON.stringify(refusal)).toContain('"fields.accessKeyId"');
+  });
+
+  it("is known by the id among its fields, so that nobody need say it again", async () => {
+    const { fake, scene, old } = await adopt({});
+    await scene.rotate();
+    await runUntil(scene, Date.now() + parseDuration("3h"));
+    expect(fake.live()).not.toContain(old);
+    expect(await scene.stages()).toEqual(["revoked", "current"]);
+    expect(fake.broken).toEqual([]);
+  });
+
+  it("is not adopted under another name, whose bearer would be deleted in its place", async () => {
+    const { fake, scene, old } = await adopt();
+    const body = {
+      name: "other",
+      provider: "aws-iam",
+      connection: "account",
+      config: { userName: fake.user },
+      fields: { secret: "another/secret+of/somebody", accessKeyId: "AKIAFAKE000000000099" },
+      reference: old.reference,
+    };
+    const { status, body: refusal } = await scene.keyring.call("POST", "/v1/keys", { body });
+    expect(status).toBe(422);
+    expect(refusal).toMatchObject({ errors: [{ path: "reference" }] });
+    expect(JSON.stringify(refusal)).not.toContain(body.fields.secret);
   });
 
   const callsOf = ({ journal }: FakeAwsIam) => journal.map((line) => line.split(" ")[0]);

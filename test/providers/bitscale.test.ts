@@ -1,7 +1,11 @@
 /** The traps of BitScale: an answer that was lost, and two places where a key is rotated. */
+import { http } from "msw";
 import { expect, it } from "vitest";
+import { bitscale } from "../../src/providers/bitscale.ts";
 import { FakeBitscale } from "../lab/services/bitscale.ts";
 import { type Account, callsOf, openAccount, runFor } from "../support/account.ts";
+import { inside, quiet } from "../support/inside.ts";
+import { network } from "../support/network.ts";
 
 function begin(config?: Record<string, unknown>): Promise<Account<FakeBitscale>> {
   const fake = new FakeBitscale();
@@ -55,3 +59,36 @@ it.each(["/api-key/rotate", "/rotate-api-key"])(
     expect(account.fake.journal).toContain(`mint POST ${rotatePath} 200`);
   },
 );
+
+it("is held by one worker for as long as a mint may take, which is longer than other calls", async () => {
+  const account = await begin();
+  const { fake, scene } = account;
+  const leases: number[] = [];
+  network.use(
+    http.all(`${new URL(fake.origin).origin}/*`, async ({ request }) => {
+      if (request.method === "POST") {
+        const until = await inside(scene, (_, { storage }) =>
+          storage.sql.exec<{ leaseUntil: number }>("SELECT leaseUntil FROM rotation WHERE live = 1").one(),
+        );
+        leases.push(until.leaseUntil - Date.now());
+      }
+      return fake.answer(request);
+    }),
+  );
+  await scene.rotate();
+  await quiet(scene);
+  expect(leases).toHaveLength(1);
+  expect(leases[0]).toBeGreaterThan(bitscale.timeoutMs);
+});
+
+it("does not lose the only value over one refusal soon after it was made", async () => {
+  const account = await begin();
+  const { fake, scene, hook } = account;
+  // After the old value's, before the mint and when it must be dead.
+  fake.fail("test", "expired", 1, 2);
+  const { id } = await scene.rotate();
+  await runFor(account, "1h");
+  expect(callsOf(account).slice(0, 5)).toEqual(["test 200", "mint 200", "test 401", "test 401", "test 200"]);
+  expect(await scene.rotation(id)).toMatchObject({ state: "succeeded" });
+  expect(fake.live().map(({ secret }) => secret)).toEqual([hook.secret]);
+});

@@ -61,9 +61,11 @@ describe("a rotation", () => {
     const old = known(fake.makeToken("acme/billing"));
     expect(await gitlab.preflight(context({ old }))).toMatchObject({ kind: "green" });
     mintedOf(await gitlab.mint(context({ old }), INTENT));
-    expect(went.map(({ url }) => url.includes("/projects/acme%2Fbilling/access_tokens/"))).toEqual([
-      true,
-      true,
+    const paths = went.map(({ url }) => url.replace(/^.*api\/v4/, "").replace(old.reference, "{id}"));
+    expect(paths).toEqual([
+      "/projects/acme%2Fbilling/access_tokens/{id}",
+      "/personal_access_tokens/self",
+      "/projects/acme%2Fbilling/access_tokens/{id}/rotate",
     ]);
   });
 
@@ -130,6 +132,25 @@ describe("a key at GitLab", () => {
     const rotations = () => fake.journal.filter((line) => line.startsWith("mint "));
     return { fake, scene, hook, old, rotations };
   }
+
+  it("whose reference is another token's is not rotated: that one would die in its place", async () => {
+    const { fake, scene, rotations } = await adopt();
+    const [value, bearer] = [fake.makeToken(), fake.makeToken()];
+    await scene.must("POST", "/v1/keys", {
+      name: "other",
+      provider: "gitlab",
+      connection: "account",
+      fields: { secret: value.secret },
+      reference: bearer.reference,
+      destinations: [{ id: "hook" }],
+    });
+    await quiet(scene);
+    const { id } = await scene.rotate("other");
+    await quiet(scene);
+    expect((await scene.rotation(id)).problem).toContain("the id of another token");
+    expect(rotations()).toEqual([]);
+    expect(fake.live()).toContain(bearer);
+  });
 
   it("knows when GitLab ends the new token", async () => {
     const { scene } = await adopt();

@@ -383,12 +383,25 @@ describe("the answer to a mint", () => {
     ["in seconds", { mint: { json: { s: "{{graceSeconds}}" } } }, false, NOW + 5_400_000],
     ["as it always does", { overlap: { kind: "provider", lasts: "24h" } }, false, NOW + 86_400_000],
     ["as it says", { mint: { answer: { oldEndsAt: "/until" } } }, false, Date.UTC(2040, 0, 2)],
+    [
+      "at the end of its grace, as it does not say",
+      { mint: { answer: { oldEndsAt: "/no" } } },
+      false,
+      NOW + INTENT.graceMs,
+    ],
     ["by an earlier mint", { mint: { json: { h: "{{graceHours}}" } } }, true, undefined],
   ])("ends the old one %s", async (_, more, again, oldEndsAt) => {
     const body = { ...OK, until: "2040-01-02T00:00:00Z" };
     const { provider, asked } = open({ overlap: { kind: "provider" }, ...more }, [{ body }]);
     const result = await provider.mint(asked, { ...INTENT, again });
     expect("oldEndsAt" in result ? result.oldEndsAt : undefined).toBe(oldEndsAt);
+  });
+
+  it.each([{ lasts: "24h" }, {}])("ends no old one where there was none: %j", async (lasts) => {
+    const body = { ...OK, until: "2040-01-02T00:00:00Z" };
+    const parts = { overlap: { kind: "provider", ...lasts }, mint: { answer: { oldEndsAt: "/until" } } };
+    const { provider, asked } = open(parts, [{ body }], { old: undefined });
+    expect(await provider.mint(asked, INTENT)).not.toHaveProperty("oldEndsAt");
   });
 });
 

@@ -43,9 +43,10 @@ export async function openAccount<Fake extends FakeService>(
   return { fake, scene, hook };
 }
 
-/** Goes on for so long, from alarm to alarm. */
-export function runFor({ scene }: Account, duration: string): Promise<void> {
-  return runUntil(scene, Date.now() + parseDuration(duration));
+/** Lets what is under way come to rest, as the clock would else leave it behind; then goes on for so long, from alarm to alarm. */
+export async function runFor({ scene }: Account, duration: string): Promise<void> {
+  await quiet(scene);
+  await runUntil(scene, Date.now() + parseDuration(duration));
 }
 
 /** What each call to the service was for and what it was answered, in order: `mint 200`. */

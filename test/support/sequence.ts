@@ -5,10 +5,13 @@
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 const FIRST = [
+  "contract/outside-platforms",
   "local/kill-many",
+  "contract/outside-described",
   "sim/scripted",
   "local/kill",
   "sim/cross",
+  "contract/outside-services",
   "local/deploy",
   "eviction/states",
   "local/demo",

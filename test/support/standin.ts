@@ -79,7 +79,7 @@ export class Standin {
   /** What it answers to everybody instead. */
   answers: (() => Response | Promise<Response>) | undefined;
 
-  constructor(admits: readonly string[] = [], url = USUAL_URL, account = "acme") {
+  constructor(admits: readonly string[] = [], url = USUAL_URL, account: string | null = "acme") {
     this.admits = new Set(admits);
     network.use(
       http.all(`${url}/*`, ({ request }) => {
@@ -93,7 +93,7 @@ export class Standin {
           this.admits.add(secret);
           return HttpResponse.json({ secret });
         }
-        return HttpResponse.json({ account });
+        return HttpResponse.json(account === null ? {} : { account });
       }),
     );
   }

@@ -2,6 +2,7 @@
 import { err, ok } from "../../result.ts";
 import {
   changeConnection,
+  connectionNotFound,
   insertConnection,
   type NewConnection,
   testConnection,
@@ -101,7 +102,7 @@ export class ConnectionMethods extends DestinationMethods {
     let isRepeated = false;
     const find = ({ context }: Open, wanted: string) => {
       const row = context.store.connections.find(wanted);
-      return row ? ok({ context, row }) : err(connections.connectionNotFound());
+      return row ? ok({ context, row }) : err(connectionNotFound());
     };
     const found = hostOf(this).write(
       call,

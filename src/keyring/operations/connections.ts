@@ -5,9 +5,11 @@ import type { Failure, FieldError } from "../../errors/catalogue.ts";
 import { fieldErrorsOf } from "../../errors/fields.ts";
 import type { PreflightResult, Provider } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
+import { configuredBy } from "../../rotation/configured.ts";
 import {
   type ConnectionChange,
   type CredentialSource,
+  connectionNotFound,
   deleteConnection,
   type NewConnection,
   usersOf,
@@ -77,7 +79,8 @@ export function checkNewConnection(
     return err({ code: "invalid", errors: [{ path: "provider", message }] });
   }
   const config = parseConfig(context, provider, input.config);
-  const credential = parseCredential(configuredBy(provider, config), input.credential);
+  const made = config.ok ? configuredBy(provider, config.value) : provider;
+  const credential = parseCredential(made, input.credential);
   const errors = [...(config.ok ? [] : config.error), ...(credential.ok ? [] : credential.error)];
   if (errors.length > 0 || !config.ok || !credential.ok) return err({ code: "invalid", errors });
   const refusal = findLeak(context, caller, provider, credential.value, config.value);
@@ -106,7 +109,7 @@ export function checkConnectionChange(
   if (input.config === undefined && input.credential === undefined) return ok(undefined);
   const provider = context.providerOf({ provider: row.provider });
   const config = input.config ? parseConfig(context, provider, input.config) : ok(present.config);
-  const changed = configuredBy(provider, config);
+  const changed = config.ok ? configuredBy(provider, config.value) : provider;
   const credential = input.credential
     ? parseCredential(changed, input.credential)
     : keepCredential(context, row, changed);
@@ -116,7 +119,7 @@ export function checkConnectionChange(
   const isSame = isSameService(provider, present.config, config.value);
   const redirected = findRedirected(context, row, provider, present.config, config.value);
   // Whoever sends the values of its keys elsewhere sees them; and what a key was made by, it is also ended by.
-  const isAble = isAsAble(configuredBy(provider, ok(present.config)), changed, users);
+  const isAble = isAsAble(configuredBy(provider, present.config), changed, users);
   const usedBy = isAble ? redirected : [...new Set([...users.map(({ id }) => id), ...redirected])];
   if (usedBy.length > 0) return err({ code: "in-use", usedBy });
   // The same goes for a credential that somebody else gave.
@@ -219,10 +222,6 @@ export function viewConnection(context: EngineContext, row: ConnectionRow): Conn
   };
 }
 
-export function connectionNotFound(): Failure {
-  return { code: "not-found", detail: "no connection has this id or name" };
-}
-
 /** Ids of the keys and destinations whose values other settings would send elsewhere: whoever does that sees them. */
 function findRedirected(
   { store }: EngineContext,
@@ -249,11 +248,6 @@ function parseConfig(
   if (!parsed.success) return err(fieldErrorsOf(parsed.error.issues, ["config"]));
   const errors = findAddressErrors(context, connection.addresses(parsed.data));
   return errors.length > 0 ? err(errors) : ok(parsed.data);
-}
-
-/** A provider as settings make it that were checked; as it is without any where they do not fit. */
-function configuredBy(provider: Provider, config: Result<Record<string, unknown>, FieldError[]>): Provider {
-  return config.ok ? (provider.configured?.(config.value) ?? provider) : provider;
 }
 
 /** The credential that is kept, if it has what the settings ask for. */

@@ -174,7 +174,8 @@ function firstVersion(
   const id = newPublicId(random);
   const fields = adopted ?? { secret: formatToken(prefix, identity.code, id, random) };
   const value = valueColumns(context, provider, id, fields, keep);
-  return { id, reference: provider.local ? id : (reference ?? null), ...value, secret: fields.secret };
+  const name = provider.local ? id : (nameOf(provider, fields, reference) ?? null);
+  return { id, reference: name, ...value, secret: fields.secret };
 }
 
 /** The connection that a provider needs. Undefined when it needs none. */
@@ -227,6 +228,15 @@ function findErrors(provider: Provider, input: CreateKeyInput, now: number): Fie
   return errors;
 }
 
+/** How the service names a value that was made elsewhere: as was said, or as a field of the value says. */
+export function nameOf(
+  { referenceField }: Provider,
+  fields: Fields,
+  reference: string | undefined,
+): string | undefined {
+  return reference ?? (referenceField === undefined ? undefined : fields[referenceField]);
+}
+
 /** What is wrong with a value that was made elsewhere, and with the service's name for it. */
 export function findValueErrors(
   { store, vault }: EngineContext,
@@ -246,9 +256,14 @@ export function findValueErrors(
   const needsReference =
     provider.needsReference ??
     (!provider.local && provider.revoke !== undefined && provider.find === undefined);
+  const own = nameOf(provider, { secret, ...others }, undefined);
+  if (reference !== undefined && own !== undefined && reference !== own) {
+    // Whatever bears that name would be ended in this value's place.
+    add("reference", `must be fields.${provider.referenceField}, which names the value at ${provider.title}`);
+  }
   if (provider.local && reference !== undefined) {
     add("reference", "only goes with a value that a service outside made");
-  } else if (needsReference && reference === undefined) {
+  } else if (needsReference && (reference ?? own) === undefined) {
     add("reference", `is needed to revoke it later: how ${provider.title} names this value`);
   }
   return errors;

@@ -16,7 +16,7 @@ import { type Caller, findExcess, requireScope } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { findActable, findCallerCooldown, findSelfRule } from "../power.ts";
 import { type KeySummaryView, type KeyView, summarizeKey, viewKey } from "../views.ts";
-import { findValueErrors, NO_RECEIVER, needsReceiver } from "./create-key.ts";
+import { findValueErrors, NO_RECEIVER, nameOf, needsReceiver } from "./create-key.ts";
 import { changeKeyConfig } from "./key-config.ts";
 import { type LinkInput, replaceLinks, resolveLinks } from "./links.ts";
 import { findPolicyErrors, type PolicyChoice, resolvePolicy } from "./policies.ts";
@@ -235,7 +235,7 @@ export function handInValue(
     requestedBy: caller.id,
     grace: null,
   } as const;
-  return ok(startByHand(context, key, request, fields, reference ?? null));
+  return ok(startByHand(context, key, request, fields, nameOf(provider, fields, reference) ?? null));
 }
 
 /** Why a key is over, or undefined. */

@@ -65,7 +65,7 @@ export abstract class FakeService {
   /** What was done to the service that must never happen, in words. */
   readonly broken: string[] = [];
   readonly credentials: FakeCredential[] = [];
-  readonly #faults: { call: string; fault: LabFault; times: number }[] = [];
+  readonly #faults: { call: string; fault: LabFault; times: number; skip: number }[] = [];
   #count = 0;
 
   /** Its name, as the provider's. */
@@ -79,9 +79,9 @@ export abstract class FakeService {
   /** What it answers to who shows a credential that opens nothing. */
   protected abstract unauthorized(): Response;
 
-  /** Has the next calls go wrong. */
-  fail(call: string, fault: LabFault, times = 1): void {
-    this.#faults.push({ call, fault, times });
+  /** Has the next calls go wrong, after `skip` of them went well. */
+  fail(call: string, fault: LabFault, times = 1, skip = 0): void {
+    this.#faults.push({ call, fault, times, skip });
   }
 
   /** Answers one request, below `base`: the address under which it is reached here. */
@@ -104,8 +104,9 @@ export abstract class FakeService {
 
   async #with(name: string, { effect }: Route): Promise<Response> {
     const set = this.#faults.find(({ call, times }) => (call === name || call === "*") && times > 0);
-    if (set) set.times -= 1;
-    switch (set?.fault) {
+    const isSpared = set !== undefined && set.skip > 0;
+    if (set) set[isSpared ? "skip" : "times"] -= 1;
+    switch (isSpared ? undefined : set?.fault) {
       case undefined:
         return effect();
       case "latency":

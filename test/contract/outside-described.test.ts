@@ -1,0 +1,3 @@
+import { promise } from "./outside.ts";
+
+promise("what is described");

@@ -1,0 +1,4 @@
+import { promise, promiseAll } from "./outside.ts";
+
+promise("the five services");
+promiseAll();
