@@ -54,7 +54,7 @@ export const webhook: Destination = {
     notes: [
       "Nothing but a ping is sent until the receiver has answered one with 2xx, so nobody is pointed at a stranger's server.",
       "The answer to its creation has `signingSecret` (and `claimToken` for `claim`), shown this once.",
-      "2xx says that the message came; with `mustAcknowledge` a rotation waits until the consumer says that it has switched.",
+      "2xx says that the message came. With `claim` the value is delivered once the receiver has claimed it; until then there is a message with a fresh claim every ten minutes at least. With `mustAcknowledge` a rotation waits until the consumer says that it has switched.",
       "Tried at once, then after 5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h. 410 stops it until somebody tests or changes it.",
     ],
     example: { url: "https://hooks.acme.dev/rekey", secretMode: "claim" },

@@ -1,4 +1,6 @@
 /** What a rotation waits for, and what would let it go on, in words for whoever looks at a red light. Reads only. */
+import { destinationOf } from "../destinations/registry.ts";
+import { isConfirmed } from "../rotation/sends.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
 import type { DestinationRow } from "../store/destinations.ts";
 import type { RotationRow } from "../store/rotations.ts";
@@ -85,18 +87,36 @@ function waiting(store: Store, row: RotationRow): string | null {
       return "a last look at what it may have left at the service";
     case "deliver":
     case "put-back": {
-      const names = open(store, row).map(({ destinationId }) => store.destinations.get(destinationId)?.name);
-      if (names.length === 0) return null;
       const value = row.step === "deliver" ? "the new value" : "the old value again";
-      return `${names.join(", ")} to confirm ${value}`;
+      const missing = Map.groupBy(open(store, row), (delivery) => missingOf(store, delivery));
+      const parts = [...missing].map(([what, deliveries]) => {
+        const names = deliveries.map(({ destinationId }) => store.destinations.get(destinationId)?.name);
+        return `${names.join(", ")} to ${what} ${value}`;
+      });
+      return parts.length === 0 ? null : parts.join("; ");
     }
     case "done":
       return null;
   }
 }
 
+/** What the place of a delivery has yet to do. */
+function missingOf(store: Store, { state, destinationId, lastCall }: DeliveryRow): string {
+  if (state === "delivered") return "acknowledge";
+  const place = store.destinations.get(destinationId);
+  const claims = place && destinationOf(place.type).claims?.(place.config);
+  return claims && lastCall?.code === "ok" ? "claim" : "confirm";
+}
+
 function mend(store: Store, row: RotationRow): string | null {
-  const destinations = open(store, row).map(({ destinationId }) => store.destinations.get(destinationId));
+  const missing = open(store, row);
+  const [first] = missing;
+  if (first && missing.every(({ state }) => state === "delivered")) {
+    return `Its consumer says that it has switched by POST /v1/deliveries/${first.id}/acknowledge; so may an access key with keys:rotate for it.`;
+  }
+  const destinations = missing
+    .filter(({ state }) => state !== "delivered")
+    .map(({ destinationId }) => store.destinations.get(destinationId));
   if (destinations.length > 0) return mendAll(destinations, row);
   return row.problem === null ? null : `It is tried again by itself, or at once by ${retryOf(row)}.`;
 }
@@ -107,10 +127,8 @@ function open({ keys, deliveries }: Store, row: RotationRow): DeliveryRow[] {
   if (!key || (row.step !== "deliver" && row.step !== "put-back")) return [];
   return deliveries
     .ofRevision(key.id, key.revision)
-    .filter(
-      ({ required, state }) =>
-        (required || row.step === "put-back") && (state === "pending" || state === "failing"),
-    );
+    .filter(({ required }) => required || row.step === "put-back")
+    .filter((delivery) => delivery.state !== "superseded" && !isConfirmed(delivery));
 }
 
 function ordinal(n: number): string {

@@ -40,3 +40,6 @@ export function backoffMs(table: readonly number[], attempt: number, unit: numbe
 
 /** When a clock that nobody vouches for is looked at again. */
 export const TIME_ASKED_AGAIN_MS = 60_000;
+
+/** A claim that nobody used by then is void, and a message that brought one is sent again with another. */
+export const CLAIM_LASTS_MS = 10 * MINUTE;

@@ -6,7 +6,7 @@ import type { DeliveryRow } from "../store/deliveries.ts";
 import type { DestinationRow } from "../store/destinations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { askToEnd } from "./asking.ts";
-import { BACKOFF_MS, backoffMs, TIME_ASKED_AGAIN_MS } from "./backoff.ts";
+import { BACKOFF_MS, backoffMs, CLAIM_LASTS_MS, TIME_ASKED_AGAIN_MS } from "./backoff.ts";
 import { advanceRotation } from "./changes.ts";
 import { type EngineContext, randomUnit, record } from "./context.ts";
 import { closeIfUseless, finishDeletion } from "./effects.ts";
@@ -17,8 +17,8 @@ import { type DeliverResult, mayStillLand } from "./steps/deliver.ts";
 
 /** Commits how an attempt to deliver ended. When it was the last one that a rotation waited for, that goes on in the same commit. */
 export function settleDelivery(context: EngineContext, delivery: DeliveryRow, sent: DeliverResult): void {
-  if (delivery.state === "acknowledged") {
-    // It was acknowledged before its call was answered, so the answer says nothing that is not known.
+  if (delivery.state === "acknowledged" || delivery.state === "delivered") {
+    // It was claimed or acknowledged before its call was answered, so the answer says nothing that is not known.
     if (sent.kind === "sent") noteResult(context, sent.to, sent.result);
     release(context, delivery, sent.kind === "sent" ? { lastCall: sent.result.report } : {});
     return;
@@ -47,7 +47,8 @@ export function settleDelivery(context: EngineContext, delivery: DeliveryRow, se
   } else if (sent.kind === "probed") {
     goOnAfterProbe(context, delivery, destination, result);
   } else if (result.kind === "held") {
-    hold(context, delivery, result);
+    if (destinationOf(to.type).claims?.(to.config)) awaitClaim(context, delivery, result);
+    else hold(context, delivery, result);
   } else {
     retryOrFail(context, delivery, result, mayStillLand(sent) ? delivery.leaseUntil : delivery.landsUntil);
   }
@@ -103,6 +104,17 @@ export function settleRetirement(
   return row;
 }
 
+/**
+ * A receiver opened what its message brought, so it holds the value. A worker that still waits for the answer to that message keeps its
+ * lease until it has it.
+ */
+export function noteClaimed(context: EngineContext, delivery: DeliveryRow): void {
+  if (delivery.state === "acknowledged" || delivery.state === "delivered") return;
+  const { store } = context;
+  const patch = { state: "delivered", dueAt: null, deliveredAt: context.now() } as const;
+  announceHeld(context, store.deliveries.update(delivery, patch));
+}
+
 function hold(context: EngineContext, delivery: DeliveryRow, { report }: SendResult): void {
   release(context, delivery, {
     state: "delivered",
@@ -110,6 +122,17 @@ function hold(context: EngineContext, delivery: DeliveryRow, { report }: SendRes
     deliveredAt: context.now(),
     lastCall: report,
   });
+  announceHeld(context, delivery);
+}
+
+/** The message came, and nobody has opened what it brought: there is a next one, with a fresh claim, when this claim is void. */
+function awaitClaim(context: EngineContext, delivery: DeliveryRow, { report }: SendResult): void {
+  const problem = `${report.host} took the message and has not claimed the value`;
+  const unclaimed = { kind: "failed", report, problem, retryAfterMs: CLAIM_LASTS_MS } as const;
+  retryOrFail(context, delivery, unclaimed, delivery.landsUntil);
+}
+
+function announceHeld(context: EngineContext, delivery: DeliveryRow): void {
   record(context, {
     type: "delivery.succeeded",
     actor: "rekey",

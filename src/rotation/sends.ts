@@ -95,7 +95,7 @@ export function allHeld(context: EngineContext, key: KeyRow, rotation: RotationR
 }
 
 /** Whether a place is known to hold what it was sent: it answered and, where that is asked for, said that it has switched. */
-function isConfirmed({ state, mustAcknowledge }: DeliveryRow): boolean {
+export function isConfirmed({ state, mustAcknowledge }: DeliveryRow): boolean {
   return state === "acknowledged" || (state === "delivered" && !mustAcknowledge);
 }
 

@@ -8,13 +8,13 @@ import type { Fields } from "../providers/provider.ts";
 import { err, ok, type Result } from "../result.ts";
 import type { ValueClaimRow } from "../store/value-claims.ts";
 import type { VersionRow } from "../store/versions.ts";
+import { CLAIM_LASTS_MS } from "./backoff.ts";
 import { type EngineContext, record } from "./context.ts";
 import { newClaim } from "./message-tokens.ts";
+import { noteClaimed } from "./outcomes.ts";
 import { isPresent } from "./replay.ts";
 import { openFields } from "./values.ts";
 
-/** A claim that nobody used by then is void. */
-export const CLAIM_LASTS_MS = 10 * 60_000;
 /** For an answer that was lost on the way, the same claimant may ask again this long. */
 const CLAIM_AGAIN_MS = 60_000;
 
@@ -66,7 +66,7 @@ export interface ClaimedValue {
   revision: number;
 }
 
-/** Opens a claim to its claimant. Whatever is wrong with it, the failure is the same. */
+/** Opens a claim to its claimant; a delivery that brought it is delivered by that. Whatever is wrong with it, the failure is the same. */
 export function redeemClaim(
   context: EngineContext,
   claimant: string,
@@ -90,6 +90,8 @@ export function redeemClaim(
       keyId: found.keyId,
       data: { version: found.version, origin: row.origin },
     });
+    const delivery = store.deliveries.get(row.origin);
+    if (delivery) noteClaimed(context, delivery);
   }
   return ok(found);
 }

@@ -46,6 +46,23 @@ describe("a rotation", () => {
     });
   });
 
+  it("that waits for a consumer's word says how it is given", async () => {
+    const scene = await makeScene();
+    await scene.webhook("hook");
+    await scene.key({ destinations: [{ id: "hook", mustAcknowledge: true }] });
+    const { id } = await scene.rotate();
+    await quiet(scene);
+    expect((await scene.rotation(id)).waitsFor).toBe("hook to acknowledge the new value");
+    await cron();
+    await runUntil(scene, Date.now() + 25 * HOUR);
+    const [delivery] = await scene.deliveries();
+    expect(await scene.rotation(id)).toMatchObject({
+      state: "needs-attention",
+      waitsFor: "hook to acknowledge the old value again",
+      remedy: expect.stringContaining(`POST /v1/deliveries/${delivery?.id}/acknowledge`),
+    });
+  });
+
   it("that puts the old value back names who does not confirm that, and how to mend it", async () => {
     const scene = await makeScene();
     const hook = await scene.webhook("hook");

@@ -79,6 +79,8 @@ describe("a destination that claims", () => {
     expect(await claimAs(other.hook.claimToken, latestClaim(other.hook))).toMatchObject(UNKNOWN);
     expect(await countClaims(other.scene)).toBe(1);
     await ring(other.scene);
+    expect((await claimAs(other.hook.claimToken, latestClaim(other.hook))).status).toBe(200);
+    await runUntil(other.scene, Date.now() + 12 * MINUTE);
     expect(await countClaims(other.scene)).toBe(0);
     await runUntil(scene, begun + 12 * MINUTE);
     expect(await countClaims(scene)).toBe(0);
@@ -226,6 +228,77 @@ describe("a destination that claims", () => {
     );
     expect(answer.status).toBe(422);
     expect(answer.body.errors).toMatchObject([{ path: "config.secretMode" }]);
+  });
+});
+
+describe("a delivery that brings a claim", () => {
+  const newest = async (scene: Scene) => (await scene.deliveries())[0];
+
+  it("is delivered when that was used, and its rotation waits for it", async () => {
+    const { scene, hook } = await makeClaiming();
+    await claimAs(hook.claimToken, latestClaim(hook));
+    pass("1s");
+    const { id } = await scene.rotate();
+    await quiet(scene);
+    expect(await newest(scene)).toMatchObject({ version: 2, state: "pending", deliveredAt: null });
+    expect(await scene.rotation(id)).toMatchObject({
+      step: "deliver",
+      waitsFor: "hook to claim the new value",
+    });
+    expect((await claimAs(hook.claimToken, latestClaim(hook))).status).toBe(200);
+    await claimAs(hook.claimToken, latestClaim(hook));
+    await quiet(scene);
+    expect(await newest(scene)).toMatchObject({ version: 2, state: "delivered" });
+    expect((await newest(scene))?.deliveredAt).not.toBeNull();
+    expect(await scene.rotation(id)).toMatchObject({ state: "succeeded" });
+    expect(await scene.events("delivery.succeeded")).toHaveLength(2);
+    expect(hook.deliveries).toHaveLength(2);
+  });
+
+  it("is sent again with a fresh one when that is void", async () => {
+    const { scene, hook, secret } = await makeClaiming();
+    await runUntil(scene, Date.now() + 599_000);
+    expect(hook.deliveries).toHaveLength(1);
+    await runUntil(scene, Date.now() + 2_000);
+    const [first, second] = hook.deliveries;
+    expect(second?.id).toBe(first?.id);
+    expect(await claimAs(hook.claimToken, first?.data.claim ?? "")).toMatchObject(UNKNOWN);
+    expect((await claimAs(hook.claimToken, latestClaim(hook))).body).toMatchObject({ fields: { secret } });
+    await runUntil(scene, Date.now() + 24 * 60 * MINUTE);
+    expect(hook.deliveries).toHaveLength(2);
+    expect(await newest(scene)).toMatchObject({ state: "delivered" });
+  });
+
+  it("is delivered when it was used before its message was answered, whatever the answer", async () => {
+    const { scene, hook } = await makeClaiming();
+    await claimAs(hook.claimToken, latestClaim(hook));
+    for (const status of [204, 503]) {
+      hook.answer(async ({ data }) => {
+        await claimAs(hook.claimToken, data.claim ?? "");
+        return new Response(null, { status });
+      });
+      pass("1s");
+      const { id } = await scene.rotate();
+      await quiet(scene);
+      expect(await newest(scene)).toMatchObject({ state: "delivered" });
+      expect(await scene.rotation(id)).toMatchObject({ state: "succeeded" });
+    }
+    await runUntil(scene, Date.now() + 60 * MINUTE);
+    expect(hook.deliveries).toHaveLength(3);
+  });
+
+  it("fails for good when nobody ever claims, and can still be replayed", async () => {
+    const { scene, hook, secret } = await makeClaiming();
+    await runUntil(scene, Date.now() + 8 * 24 * 60 * MINUTE);
+    expect(hook.deliveries).toHaveLength(10);
+    expect(await newest(scene)).toMatchObject({ state: "failing", attempts: 10 });
+    expect((await scene.events("delivery.failing")).map(({ data }) => data.problem)).toEqual([
+      "hooks.acme.dev took the message and has not claimed the value",
+    ]);
+    await scene.must("POST", `/v1/deliveries/${(await newest(scene))?.id}/replay`);
+    await quiet(scene);
+    expect((await claimAs(hook.claimToken, latestClaim(hook))).body).toMatchObject({ fields: { secret } });
+    expect(await newest(scene)).toMatchObject({ state: "delivered" });
   });
 });
 
