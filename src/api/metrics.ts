@@ -35,7 +35,7 @@ function familiesOf(metrics: Metrics): Family[] {
     ]),
     summary(
       "rekey_key_age_seconds",
-      "Age of current versions since they were issued. Exact up to 1,000 keys, deleted ones counted; beyond that of a sample of up to 1,000 versions in order of their random ids from a random one on.",
+      "Age of current versions since they were issued. Exact up to 1,000 keys, deleted ones counted; beyond that of a random sample of a sixth of them, up to 1,000.",
       metrics.keyAge,
     ),
     gauge("rekey_key_rotation_failures", "Keys whose last rotation failed.", [

@@ -10,6 +10,8 @@ import type { Random } from "../crypto/random.ts";
 export const DEFAULT_PREFIX = "rekey";
 const CODE_DIGITS = 8;
 const PUBLIC_ID_DIGITS = 17;
+/** Milliseconds since the epoch, up to the year 2081; what is left of a public id are 59 random bits. */
+const TIME_DIGITS = 7;
 const SECRET_DIGITS = 43;
 const SECRET_BYTES = 32;
 const CHECKSUM_DIGITS = 6;
@@ -40,9 +42,17 @@ export function newCode(random: Random): string {
   return randomBase62(random, CODE_DIGITS);
 }
 
-/** A fresh public id of a version. */
+/** A fresh public id, of something that is found by nothing else. */
 export function newPublicId(random: Random): string {
   return randomBase62(random, PUBLIC_ID_DIGITS);
+}
+
+/**
+ * A fresh public id of a version. It begins with its time, so that versions that were made together, and end together, lie together.
+ * @param now milliseconds since the epoch
+ */
+export function newVersionId(now: number, random: Random): string {
+  return encodeNumber(now, TIME_DIGITS) + randomBase62(random, PUBLIC_ID_DIGITS - TIME_DIGITS);
 }
 
 /** Makes an issued key for a version. Its secret part is 256 random bits. */

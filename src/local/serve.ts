@@ -45,6 +45,7 @@ void stop.received.then(() => setTimeout(() => process.exit(0), STOP_WITHIN_MS).
 try {
   await serve(stop);
   console.log("Rekey has stopped.");
+  await stop.over;
   process.exit(0);
 } catch (error) {
   // Ctrl-C reaches the children too: what they were busy with fails, and that is no news.

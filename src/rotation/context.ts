@@ -5,7 +5,7 @@ import type { NewEvent } from "../events/catalogue.ts";
 import { appendEvent } from "../events/chain.ts";
 import { newId } from "../ids.ts";
 import { judge } from "../issuer/judge.ts";
-import { formatToken, newPublicId } from "../issuer/token.ts";
+import { formatToken, newVersionId } from "../issuer/token.ts";
 import type { Allowance } from "../outbound/budget.ts";
 import type { Outbound } from "../outbound/port.ts";
 import type { Records } from "../outbound/records.ts";
@@ -116,7 +116,7 @@ export function providerPort(
     old: old && credentialOf(context, old),
     issuer: {
       issue(ofPrefix) {
-        const reference = newPublicId(random);
+        const reference = newVersionId(context.now(), random);
         return { secret: formatToken(ofPrefix, identity.code, reference, random), reference };
       },
       accepts(reference) {

@@ -1,6 +1,6 @@
 /** What each effect of the machine means in the database. Inside the caller's transaction; no calls. */
 
-import { newPublicId } from "../issuer/token.ts";
+import { newVersionId } from "../issuer/token.ts";
 import type { Fields, MintResult } from "../providers/provider.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { RotationRow } from "../store/rotations.ts";
@@ -115,7 +115,7 @@ export function adoptVersion(
 ): number {
   const key = keyOf(context, rotation);
   const isOwn = context.providerOf(key).verifiedHere;
-  const name = isOwn ? newPublicId(context.random) : reference;
+  const name = isOwn ? newVersionId(context.now(), context.random) : reference;
   return insertVersion(context, key, rotation, name, fields).number;
 }
 
@@ -130,7 +130,7 @@ function insertVersion(
   const { store, random } = context;
   const provider = context.providerOf(key);
   const number = key.lastNumber + 1;
-  const id = provider.verifiedHere && reference !== null ? reference : newPublicId(random);
+  const id = provider.verifiedHere && reference !== null ? reference : newVersionId(context.now(), random);
   const keep = store.destinations.linksOfKey(key.id).length > 0;
   const value = fields
     ? valueColumns(context, provider, id, fields, keep)

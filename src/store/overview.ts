@@ -1,6 +1,6 @@
 /**
  * The keyring counted and sampled as a whole, at a cost that does not grow with its keys: from counters that triggers keep, from the
- * queue, which holds only what is under way, and from ranges of ids with a limit.
+ * queue, which holds only what is under way, and from ranges of ids, or of their random parts, with a limit.
  */
 import { LANES } from "./due.ts";
 import type { HeldSql } from "./held-sql.ts";
@@ -17,8 +17,6 @@ const MAX_ROTATIONS = 10_000;
 const MAX_DELIVERIES = 1_000;
 /** Current versions that are looked at for their age. */
 export const MAX_AGES = 1_000;
-/** Versions that one look for current ones reads: most versions are over, where keys are old. */
-const MAX_SCANNED = 10_000;
 
 export class Overview {
   readonly #sql: HeldSql;
@@ -85,20 +83,22 @@ export class Overview {
     return rows.flatMap(({ at }) => (at === null ? [] : [at]));
   }
 
-  /** The same of some of them: those that come after an id, and from the first on when there are no more. */
-  sampleIssuedAt(afterId: string): number[] {
-    const found = this.#currentIn("id > ?", afterId, MAX_AGES);
+  /**
+   * The same of a sixth of them, picked by the last digit of their ids, up to `MAX_AGES`.
+   * @param after random digits: those whose random part comes after them, and from the first on when there are no more
+   */
+  sampleIssuedAt(after: string): number[] {
+    const found = this.#sampled("> ?", after, MAX_AGES);
     return found.length < MAX_AGES
-      ? [...found, ...this.#currentIn("id <= ?", afterId, MAX_AGES - found.length)]
+      ? [...found, ...this.#sampled("<= ?", after, MAX_AGES - found.length)]
       : found;
   }
 
-  #currentIn(where: string, id: string, most: number): number[] {
+  #sampled(where: string, digits: string, most: number): number[] {
     const rows = this.#sql.all<{ at: number }>(
-      `SELECT at FROM (SELECT stage, issuedAt AS at FROM version WHERE ${where} ORDER BY id LIMIT ?)
-       WHERE stage = 'current' LIMIT ?`,
-      id,
-      MAX_SCANNED,
+      `SELECT issuedAt AS at FROM version INDEXED BY versionSample
+       WHERE stage = 'current' AND substr(id, 17) < 'A' AND substr(id, 8) ${where} ORDER BY substr(id, 8) LIMIT ?`,
+      digits,
       most,
     );
     return rows.map(({ at }) => at);

@@ -21,9 +21,6 @@ const DAY_MS = 86_400_000;
 const KINDS = ["rotation", "version", "delivery"] as const;
 type Kind = (typeof KINDS)[number];
 
-/** What is written now lies together at the end; versions have random ids, so those in grace lie anywhere. */
-const LIE_SCATTERED: Record<Kind, boolean> = { rotation: false, version: true, delivery: false };
-
 const polledSchema = z.object({ reading: readingSchema });
 const claimedSchema = z.object({ claimed: z.int(), reading: readingSchema.nullable() });
 
@@ -70,9 +67,9 @@ class Ring {
 
   /** Gives `count` rows of a kind something to do at `at`. */
   async place(kind: Kind, count: number, at: number, round = 0): Promise<void> {
-    const step = LIE_SCATTERED[kind] ? Math.floor(this.size / count) : 1;
-    const first = LIE_SCATTERED[kind] ? round % step : this.size - count;
-    await this.ask(z.null(), "place", { kind, first, step, count, at });
+    // Ids begin with their time: what was made together, and ends together, lies together.
+    const first = this.size - count * (1 + (round % ROUNDS));
+    await this.ask(z.null(), "place", { kind, first, count, at });
   }
 
   /** Milliseconds of a call, without those of one that does nothing. */

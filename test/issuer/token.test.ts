@@ -8,6 +8,7 @@ import {
   isPrefix,
   newCode,
   newPublicId,
+  newVersionId,
   parseToken,
   TOKEN_PATTERN,
 } from "../../src/issuer/token.ts";
@@ -190,6 +191,26 @@ describe("a prefix", () => {
       expect(isPrefix(text)).toBe(false);
     },
   );
+});
+
+describe("a fresh id of a version", () => {
+  it("has 17 digits, does not repeat, and sorts by the time at which it was made", () => {
+    const times = [
+      0,
+      1,
+      61,
+      62,
+      Date.parse("2026-11-28"),
+      Date.parse("2026-11-29"),
+      Date.parse("2080-01-01"),
+    ];
+    const made = times.flatMap((now) => [newVersionId(now, secureRandom), newVersionId(now, secureRandom)]);
+    expect(new Set(made).size).toBe(made.length);
+    for (const text of made) expect(text).toMatch(/^[0-9A-Za-z]{17}$/);
+    const parts = made.map((text) => text.slice(0, 7));
+    expect(parts).toEqual(parts.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0)));
+    expect(new Set(parts).size).toBe(times.length);
+  });
 });
 
 describe("a fresh code and a fresh public id", () => {

@@ -2,7 +2,7 @@
 import type { Failure, FieldError } from "../../errors/catalogue.ts";
 import { fieldErrorsOf } from "../../errors/fields.ts";
 import { newId } from "../../ids.ts";
-import { DEFAULT_PREFIX, formatToken, newPublicId, parseToken } from "../../issuer/token.ts";
+import { DEFAULT_PREFIX, formatToken, newVersionId, parseToken } from "../../issuer/token.ts";
 import type { Fields, Provider } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { reschedule, startRotation } from "../../rotation/changes.ts";
@@ -171,7 +171,7 @@ function firstVersion(
 ): (FirstVersion & { secret: string }) | undefined {
   if (!adopted && !provider.local) return undefined;
   const { identity, random } = context;
-  const id = newPublicId(random);
+  const id = newVersionId(context.now(), random);
   const fields = adopted ?? { secret: formatToken(prefix, identity.code, id, random) };
   const value = valueColumns(context, provider, id, fields, keep);
   const name = provider.local ? id : (nameOf(provider, fields, reference) ?? null);

@@ -1,6 +1,7 @@
 /** What a monitoring system takes at each scrape: numbers only, no name and nothing of any value. Reads a bounded number of rows. */
+
+import { randomBase62 } from "../../crypto/base62.ts";
 import { newId } from "../../ids.ts";
-import { newPublicId } from "../../issuer/token.ts";
 import type { EngineContext } from "../../rotation/context.ts";
 import { factsOfKeyring, healthOf } from "../../rotation/health.ts";
 import type { KeyState } from "../../store/keys.ts";
@@ -32,6 +33,8 @@ export interface Metrics {
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const QUANTILES = [0.5, 0.9, 0.99];
+/** As many places to begin a sample at as matter. */
+const SAMPLED_DIGITS = 10;
 
 export function readMetrics(context: EngineContext): Omit<Metrics, "lastCronAt"> {
   const { store } = context;
@@ -69,13 +72,13 @@ export function readMetrics(context: EngineContext): Omit<Metrics, "lastCronAt">
   };
 }
 
-/** When current versions were issued: all of them where keys are few, else some in order of their random ids, from a random one on. */
+/** When current versions were issued: all of them where keys are few, else a sample from a random place on. */
 function issuedAt({ store, random }: EngineContext): number[] {
   const { paused: _, ...states } = store.overview.keyCounts();
   const rows = Object.values(states).reduce((sum, count) => sum + count, 0);
   return rows <= MAX_AGES
     ? store.overview.currentIssuedAt()
-    : store.overview.sampleIssuedAt(newPublicId(random));
+    : store.overview.sampleIssuedAt(randomBase62(random, SAMPLED_DIGITS));
 }
 
 /** The least id that something made at a time may have: ids begin with their time. */

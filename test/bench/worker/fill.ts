@@ -11,12 +11,13 @@ const DAY_MS = 86_400_000;
 /** Ids of copies: the same for each table, with a number of eight digits at the end. */
 export const PREFIXES = {
   key: "key_01k0000000e00800000",
-  version: "00000000v",
+  version: "00000v",
   rotation: "rot_01k0000000e00800000",
   delivery: "dlv_01k0000000e00800000",
 } as const;
-/** Versions have random ids, so those of neighbouring keys lie far apart. Prime, so that each key gets one. */
+/** Keys rotate in another order than that in which they were made. Prime, so that each key gets one. */
 const SCATTER = 7_919;
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const DESTINATION = "dst_01k0000000e0080000000000000";
 
 type Copied = keyof typeof PREFIXES;
@@ -180,5 +181,7 @@ export function numbers(from: number, to: number): string {
 
 /** SQL of the id of a copy. */
 export function numbered(table: Copied, number = "i"): string {
-  return `printf('${PREFIXES[table]}%08d', ${number})`;
+  const id = `printf('${PREFIXES[table]}%08d', ${number})`;
+  // A version's id ends with a random digit: a sample goes by that.
+  return table === "version" ? `${id} || '00' || substr('${DIGITS}', (${number}) % 62 + 1, 1)` : id;
 }

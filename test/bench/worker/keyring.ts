@@ -57,12 +57,11 @@ export class Keyring extends RealKeyring {
 
   /**
    * Gives rows of one kind something to do at `at`.
-   * @param order.step from one row to the next: 1 for neighbours, more for rows that lie far apart
    */
-  place(order: { kind: Kind; first: number; step: number; count: number; at: number }): null {
-    const { kind, first, step, count, at } = order;
+  place(order: { kind: Kind; first: number; count: number; at: number }): null {
+    const { kind, first, count, at } = order;
     const { sql } = this.ctx.storage;
-    const id = numbered(kind, `${first} + i * ${step}`);
+    const id = numbered(kind, `${first} + i`);
     this.ctx.storage.transactionSync(() => {
       sql.exec(
         `${MARK} UPDATE ${kind} SET ${AS_WORK[kind]}, dueAt = ${at}, leaseUntil = NULL

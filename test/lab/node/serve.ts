@@ -1,6 +1,7 @@
 /** `npm run lab`: every fake service as a real HTTP server on loopback, one port for all, until Ctrl-C. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { listenForStop } from "../../../src/local/signals.ts";
 import { Desk } from "../services/desk.ts";
 import type { Asked } from "../services/fake.ts";
 
@@ -22,16 +23,11 @@ server.listen(port, HOST, () => {
   desk = new Desk(`http://${HOST}:${given}`);
   console.log(describe(desk, `${HOST}:${given}`));
 });
-// npm hands on the signal that the terminal sends to everybody, so it may come twice.
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, stop);
-let isStopping = false;
-
-function stop(): void {
-  if (isStopping) return;
-  isStopping = true;
+const stop = listenForStop();
+void stop.received.then(() => {
   server.close(() => console.log("The lab has stopped."));
   server.closeAllConnections();
-}
+});
 
 async function serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
   const chunks: Buffer[] = [];
