@@ -132,7 +132,9 @@ export function rejected(problem: string, facts: Facts, now: number): Transition
   // There is no staying with the old one. A service that goes on making bad ones is not asked without pause.
   const tries = facts.mints - 2;
   const wait = tries < 0 ? 0 : backoffMs(BACKOFF_MS, tries, facts.unit);
-  return { next: { ...go("preflight", now + wait), problem }, effects: ["discard-new"] };
+  // Until another is there, or should none ever come, the places that may have the new one get back what still works.
+  const back: Effect[] = facts.oldIsCurrent && facts.wasAttempted ? ["send-old"] : [];
+  return { next: { ...go("preflight", now + wait), problem }, effects: [...back, "discard-new"] };
 }
 
 export function deliver(facts: Facts, now: number): Transition {

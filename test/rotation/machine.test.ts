@@ -232,6 +232,17 @@ describe("a rotation that a person stops", () => {
     });
   });
 
+  it.each([true, false])(
+    "makes another where the service ends the old value, which goes back to where the new one may be: %s",
+    (wasAttempted) => {
+      const facts = { overlap: "provider", oldEndsAt: NOW + DAY, wasAttempted } as const;
+      expect(go(at("deliver"), stopped, facts)).toMatchObject({
+        next: { step: "preflight", state: "running", problem: "the key was deleted" },
+        effects: wasAttempted ? ["send-old", "discard-new"] : ["discard-new"],
+      });
+    },
+  );
+
   it("goes on putting back when it is at that already", () => {
     const from = at("put-back", { state: "needs-attention", problem: "late" });
     expect(go(from, stopped)).toEqual({ next: from, effects: [] });

@@ -1,5 +1,6 @@
 /** What a person may do when the engine cannot go on by itself. */
 import { describe, expect, it } from "vitest";
+import { revokeKey } from "../../src/keyring/operations/keys.ts";
 import {
   abandonRotation,
   abandonVersion,
@@ -7,7 +8,7 @@ import {
   retryRotation,
 } from "../../src/rotation/interventions.ts";
 import type { RotationRow } from "../../src/store/rotations.ts";
-import { DAY_MS, HOUR_MS, open, type Run, rotate } from "./scene.ts";
+import { DAY_MS, HOUR_MS, open, ROOT, type Run, rotate } from "./scene.ts";
 
 function latest({ simulator }: Run): RotationRow {
   const [rotation] = simulator.store.rotations.list("key_scripted", "", 1);
@@ -102,5 +103,29 @@ describe("a revocation that does not succeed", () => {
     const [event] = run.simulator.store.events.page({ type: "key.revoked" }, Infinity, 1).rows;
     expect(event).toMatchObject({ actor: "root" });
     expect(JSON.parse(event?.data ?? "{}")).toMatchObject({ version: 1, confirmed: false, abandoned: true });
+  });
+});
+
+describe("revoking a new version that some places have already", () => {
+  it("gives them back the old one, where the service would end that by itself and makes no other", async () => {
+    let isDown = false;
+    const run = open({ overlap: "provider", find: true }, (_, name) => {
+      if (name === "preflight" && isDown) return "server-error";
+      return name.endsWith("version.ready") ? "server-error" : undefined;
+    });
+    const stored = () => run.world.stored.get("billing");
+    const [first] = run.service.credentials;
+    run.simulator.act(rotate);
+    await run.simulator.runFor(60_000);
+    expect(stored()).toBe(run.service.credentials[1]?.secret);
+    isDown = true;
+    const { keyIds, simulator } = run;
+    simulator.act((context) => {
+      revokeKey(context, ROOT, keyIds[0] ?? "", { reason: "by hand", version: 2 });
+    });
+    await simulator.runFor(5 * 60_000);
+    expect(stages(run)).toEqual(["current", "discarded"]);
+    expect(stored()).toBe(first?.secret);
+    expect(latest(run)).toMatchObject({ live: true, step: "preflight" });
   });
 });

@@ -1,0 +1,400 @@
+/** What each call to a service promises by itself, whichever service it is: one suite over all that are called outside, against their fakes. */
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import page from "../../docs/http.md?raw";
+import { createOutbound } from "../../src/outbound/port.ts";
+import type { Credential, ListResult, Provider, ProviderContext } from "../../src/providers/provider.ts";
+import { providerOf } from "../../src/providers/registry.ts";
+import { configuredBy } from "../../src/rotation/configured.ts";
+import { describedFakes } from "../lab/services/described.ts";
+import type { FakeService, LabFault } from "../lab/services/fake.ts";
+import { type Entry, FAKES } from "../lab/services/registry.ts";
+import { openAccount, runFor } from "../support/account.ts";
+import { type Bench, benchOf, INTENT, mintedOf } from "../support/bench.ts";
+import { pass } from "../support/clock.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const ALL: Record<string, Entry> = { ...FAKES, ...describedFakes(page) };
+
+const UNANSWERED = ["error-before", "error-after", "cut-before", "cut-after", "garbage"] as const;
+/** Those that did nothing, and those that did it all the same. */
+const BEFORE: readonly LabFault[] = ["error-before", "cut-before", "rate-limited"];
+const AFTER: readonly LabFault[] = ["error-after", "cut-after", "garbage"];
+
+/** What a wrong value is called elsewhere: a wrong signature is no word about the key, and one is tested by its name alone. */
+const OF_WRONG: Record<string, string> = { "aws-iam": "indeterminate", "http, as for Spaces": "valid" };
+
+/** Whose 429 does not say when to come back. */
+const SILENT = ["aws-iam"];
+
+/** Whatever a service or the way there says that belongs into no error: bodies, and what no value may look like. */
+const BODIES = ["<html>", "upstream connect error", "Bad gateway", "Welcome"];
+
+/** One provider at its fake, as a keyring would call it. */
+class Desk {
+  readonly provider: Provider;
+  readonly fake: FakeService;
+  readonly #bench: Bench;
+  readonly #given: Partial<ProviderContext>;
+  readonly #results: unknown[];
+  /** What a person handed in, where the key begins with that. */
+  readonly first: Credential | undefined;
+
+  constructor(name: string, entry: Entry, results: unknown[]) {
+    const base = providerOf(entry.provider ?? name);
+    this.fake = entry.make();
+    const { connection, key } = entry.begin(this.fake);
+    const config = base.connection?.config.parse(connection?.config ?? {}) ?? {};
+    this.provider = configuredBy(base, config);
+    this.first =
+      key.fields === undefined
+        ? undefined
+        : { fields: { secret: "", ...key.fields }, reference: key.reference ?? "" };
+    this.#given = {
+      config: base.config?.parse(key.config ?? {}) ?? key.config ?? {},
+      connection: base.connection && { config, credential: connection?.credential ?? {} },
+      old: this.first,
+    };
+    this.#bench = benchOf(this.fake, this.#given);
+    this.#results = results;
+  }
+
+  context(more: Partial<ProviderContext> = {}): ProviderContext {
+    return this.#bench.context({ now: Date.now(), ...more });
+  }
+
+  /** The same with a credential that opens nothing: of the account, or where there is none the key's own. */
+  badly(): ProviderContext {
+    const { connection } = this.#given;
+    const credential = Object.fromEntries(
+      Object.keys(connection?.credential ?? {}).map((field) => [field, "a-value-that-opens-nothing"]),
+    );
+    const old = this.first && {
+      ...this.first,
+      fields: { ...this.first.fields, secret: "a-value-that-opens-nothing" },
+    };
+    return this.context({ connection: connection && { ...connection, credential }, old });
+  }
+
+  /** A network that never answers. */
+  unanswered(): ProviderContext {
+    const transport = {
+      send: async () => ({ code: "timeout" }),
+      readValue: async () => ({ code: "timeout" }),
+      writeValue: async () => ({ code: "timeout" }),
+    };
+    return this.context({
+      outbound: createOutbound({ allowlist: undefined, transport, now: () => Date.now() }),
+    });
+  }
+
+  /** Keeps what a method answered, for a look at all answers in the end. */
+  async seen<Result>(result: Promise<Result>): Promise<Result> {
+    const found = await result;
+    if (found !== undefined) this.#results.push(found);
+    return found;
+  }
+
+  async mint(marker = "rekey-rot_00-1"): Promise<Credential> {
+    const intent = { ...INTENT, marker, idempotencyKey: crypto.randomUUID() };
+    const { fields, reference } = mintedOf(await this.provider.mint(this.context(), intent));
+    await this.settle();
+    return { fields, reference };
+  }
+
+  /** Whatever the service takes its time for has come to be. */
+  async settle(): Promise<void> {
+    pass(`${this.provider.propagationMs / 1_000 + 1}s`);
+  }
+
+  /** Of which name the last call was that a method makes. */
+  async callOf(run: () => Promise<unknown> | undefined): Promise<string> {
+    this.fake.journal.length = 0;
+    await run();
+    return this.fake.journal.at(-1)?.split(" ")[0] ?? "none";
+  }
+
+  /** Everything that is a secret there. */
+  get secrets(): string[] {
+    const { connection } = this.#given;
+    return [
+      ...this.fake.credentials.map(({ secret }) => secret),
+      ...Object.values(connection?.credential ?? {}),
+      ...Object.values(this.first?.fields ?? {}),
+    ].filter((one) => one.length > 8);
+  }
+}
+
+describe.each(Object.entries(ALL))("the provider %s", (name, entry) => {
+  let desk: Desk;
+  let results: unknown[];
+
+  beforeEach(() => {
+    results = [];
+    desk = new Desk(name, entry, results);
+  });
+
+  afterEach(() => {
+    // What went wrong is told without a value and without a word of the service's own.
+    const told = results.filter((one) => (one as { kind: string }).kind !== "minted");
+    const text = JSON.stringify(told);
+    const { secrets } = desk;
+    for (const one of [...secrets, ...BODIES]) expect(text).not.toContain(one);
+    expect(desk.fake.broken).toEqual([]);
+  });
+
+  const hasMethod = (method: "revoke" | "disable" | "find" | "list" | "lastUsed") =>
+    desk.provider[method] !== undefined;
+
+  it("is green with a good credential, and red with one that opens nothing", async () => {
+    expect((await desk.seen(desk.provider.preflight(desk.context()))).kind).toBe("green");
+    const isAsked = desk.fake.journal.length > 0;
+    const { kind } = await desk.seen(desk.provider.preflight(desk.badly()));
+    // A description may have no call that shows it.
+    expect(kind).toBe(isAsked ? "red" : "green");
+    expect(desk.fake.credentials.filter((one) => desk.fake.isLive(one)).length).toBeGreaterThanOrEqual(0);
+  });
+
+  it("mints nothing with a credential that opens nothing, and says so", async () => {
+    const before = desk.fake.credentials.length;
+    const { kind } = await desk.seen(desk.provider.mint(desk.badly(), INTENT));
+    expect(["refused", "postponed"]).toContain(kind);
+    expect(desk.fake.credentials).toHaveLength(before);
+  });
+
+  it("mints a value that is valid, and what was never one is not", async () => {
+    const made = await desk.mint();
+    expect(made.fields?.secret.length).toBeGreaterThan(8);
+    expect(made.fields?.secret).not.toBe(desk.first?.fields?.secret);
+    expect(await desk.provider.test?.(desk.context(), made)).toMatchObject({ kind: "valid" });
+    const wrong = { ...made, fields: { ...made.fields, secret: "a-value-that-opens-nothing" } };
+    const { kind } = (await desk.seen(Promise.resolve(desk.provider.test?.(desk.context(), wrong)))) ?? {};
+    expect(kind).toBe(OF_WRONG[name] ?? "rejected");
+  });
+
+  it("has an old value that is seen dead when it should be", async () => {
+    const old = desk.first ?? (await desk.mint());
+    const made = mintedOf(await desk.provider.mint(desk.context({ old }), INTENT));
+    await desk.settle();
+    if (desk.provider.overlap === "provider") {
+      expect(await desk.provider.test?.(desk.context(), old)).toMatchObject({ kind: "valid" });
+      pass(`${INTENT.graceMs / 1_000}s`);
+    } else if (desk.provider.overlap === "ours") {
+      expect(await desk.provider.test?.(desk.context(), old)).toMatchObject({ kind: "valid" });
+      await desk.provider.disable?.(desk.context(), old);
+      expect(await desk.provider.revoke?.(desk.context(), old)).toMatchObject({ kind: "revoked" });
+    }
+    await desk.settle();
+    expect(await desk.provider.test?.(desk.context(), old)).toMatchObject({ kind: "rejected" });
+    expect(await desk.provider.test?.(desk.context(), made)).toMatchObject({ kind: "valid" });
+  });
+
+  it("revokes what lives, what was revoked before, and what is gone", async () => {
+    if (!hasMethod("revoke")) return expect(desk.provider.overlap).not.toBe("ours");
+    const made = await desk.mint();
+    await desk.provider.disable?.(desk.context(), made);
+    for (let time = 0; time < 2; time++) {
+      expect(await desk.seen(Promise.resolve(desk.provider.revoke?.(desk.context(), made)))).toMatchObject({
+        kind: "revoked",
+      });
+    }
+    expect(desk.fake.live().map(({ reference }) => reference)).not.toContain(made.reference);
+    await desk.settle();
+    expect(await desk.provider.test?.(desk.context(), made)).toMatchObject({ kind: "rejected" });
+    expect((await desk.provider.disable?.(desk.context(), made))?.kind ?? "revoked").toBe("revoked");
+  });
+
+  it("says of a mint whose answer is lost that nobody knows, and finds out afterwards", async () => {
+    const call = await mintCall(name, entry);
+    for (const fault of AFTER) {
+      desk = new Desk(name, entry, results);
+      const { provider } = desk;
+      const old = desk.first ?? (await desk.mint());
+      const before = desk.fake.credentials.length;
+      const had = await referencesOf(provider.list?.(desk.context({ old })));
+      desk.fake.fail(call, fault);
+      const { kind } = await desk.seen(provider.mint(desk.context({ old }), INTENT));
+      expect(kind, fault).toBe("in-doubt");
+      expect(desk.fake.credentials.length, fault).toBe(before + 1);
+      await desk.settle();
+      const found = await referencesOf(provider.find?.(desk.context({ old }), INTENT.marker));
+      if (found) expect(found, fault).toEqual([desk.fake.credentials.at(-1)?.reference]);
+      const has = await referencesOf(provider.list?.(desk.context({ old })));
+      if (has)
+        expect(
+          has.filter((one) => !had?.includes(one)),
+          fault,
+        ).toHaveLength(1);
+      if (!found && !has) {
+        expect(await provider.test?.(desk.context(), old), fault).toMatchObject({ kind: "rejected" });
+      }
+    }
+  });
+
+  it("never says of a mint that was not done that it was, and never the reverse", async () => {
+    const call = await mintCall(name, entry);
+    for (const fault of [...BEFORE, "expired"] as const) {
+      desk = new Desk(name, entry, results);
+      const old = desk.first ?? (await desk.mint());
+      const before = desk.fake.credentials.length;
+      desk.fake.fail(call, fault);
+      const { kind } = await desk.seen(desk.provider.mint(desk.context({ old }), INTENT));
+      expect(kind, fault).not.toBe("minted");
+      if (fault === "error-before" || fault === "cut-before") expect(kind, fault).not.toBe("refused");
+      expect(desk.fake.credentials, fault).toHaveLength(before);
+    }
+  });
+
+  it("takes only a plain refusal for one: a test that was not answered says nothing", async () => {
+    const made = await desk.mint();
+    const run = () => desk.seen(Promise.resolve(desk.provider.test?.(desk.context(), made)));
+    const call = await desk.callOf(run);
+    for (const fault of [...UNANSWERED, "rate-limited"] as const) {
+      desk.fake.fail(call, fault);
+      expect(await run(), fault).toMatchObject({ kind: "indeterminate" });
+    }
+    desk.fake.fail(call, "rate-limited");
+    const later = await run();
+    if (!SILENT.includes(name)) expect(later).toMatchObject({ retryAfterMs: 7_000 });
+    expect(await run()).toMatchObject({ kind: "valid" });
+  });
+
+  it("says of a revocation only what it knows", async () => {
+    if (!hasMethod("revoke")) return expect(desk.provider.overlap).not.toBe("ours");
+    const call = await revokeCall(name, entry);
+    for (const fault of [...UNANSWERED, "rate-limited"] as const) {
+      desk = new Desk(name, entry, results);
+      const made = await desk.mint();
+      await desk.provider.disable?.(desk.context(), made);
+      const revoke = () => desk.seen(Promise.resolve(desk.provider.revoke?.(desk.context(), made)));
+      desk.fake.fail(call, fault);
+      const { kind } = (await revoke()) ?? {};
+      const isGone = !desk.fake.live().some(({ reference }) => reference === made.reference);
+      if (kind === "revoked") expect(isGone, fault).toBe(true);
+      else expect(await revoke(), fault).toMatchObject({ kind: "revoked" });
+    }
+  });
+
+  it("makes no list of an answer that is none", async () => {
+    const made = desk.first ?? (await desk.mint());
+    const looks = {
+      find: () => desk.provider.find?.(desk.context({ old: made }), INTENT.marker),
+      list: () => desk.provider.list?.(desk.context({ old: made })),
+      lastUsed: () => desk.provider.lastUsed?.(desk.context(), made),
+    };
+    for (const [method, look] of Object.entries(looks)) {
+      if (!hasMethod(method as keyof typeof looks)) continue;
+      expect(await look(), method).toMatchObject({ kind: method === "lastUsed" ? "told" : "listed" });
+      const call = await desk.callOf(look);
+      for (const fault of [...UNANSWERED, "rate-limited", "expired"] as const) {
+        desk.fake.fail(call, fault);
+        const found = await desk.seen(Promise.resolve(look()));
+        expect(found, `${method} with ${fault}`).toMatchObject({ kind: "failed" });
+      }
+    }
+  });
+
+  it("takes a call that is never answered for what it is", async () => {
+    const made = await desk.mint();
+    const { provider } = desk;
+    const kinds: Record<string, string | undefined> = {
+      test: (await desk.seen(Promise.resolve(provider.test?.(desk.unanswered(), made))))?.kind,
+      revoke: (await desk.seen(Promise.resolve(provider.revoke?.(desk.unanswered(), made))))?.kind,
+      disable: (await desk.seen(Promise.resolve(provider.disable?.(desk.unanswered(), made))))?.kind,
+      find: (await desk.seen(Promise.resolve(provider.find?.(desk.unanswered(), INTENT.marker))))?.kind,
+      list: (await desk.seen(Promise.resolve(provider.list?.(desk.unanswered()))))?.kind,
+      lastUsed: (await desk.seen(Promise.resolve(provider.lastUsed?.(desk.unanswered(), made))))?.kind,
+    };
+    for (const [method, kind] of Object.entries(kinds)) {
+      expect(kind ?? "failed", method).toBe(method === "test" ? "indeterminate" : "failed");
+    }
+    // Where a look comes before it, nothing was asked for yet.
+    const minted = await desk.seen(provider.mint(desk.unanswered(), INTENT));
+    expect(["in-doubt", "postponed"]).toContain(minted.kind);
+  });
+
+  it("is called in the order that its overlap asks for", async () => {
+    const fake = entry.make();
+    const beginning = entry.begin(fake);
+    const base = providerOf(entry.provider ?? name);
+    const calls: string[] = [];
+    watch(base, calls);
+    const account = await openAccount(fake, beginning, base.name);
+    const before = account.hook.secret ?? "";
+    calls.length = 0;
+    await account.scene.rotate();
+    await runFor(account, "3d");
+    vi.restoreAllMocks();
+    const after = account.hook.secret ?? "";
+    const told = calls.map((call) => call.replace(before, "old").replace(after, "new"));
+    const order = told.filter((call, index) => call !== told[index - 1] && !/find|list|lastUsed/.test(call));
+    const { overlap } = configuredBy(base, beginning.connection?.config ?? {});
+    // Without overlap the mint ends the old value: that it is dead is seen while the new one is tested.
+    const rest = {
+      ours: ["test new", "revoke old", "test old"],
+      provider: ["test new", "test old"],
+      none: ["test old", "test new"],
+    }[overlap];
+    expect(order.filter((call) => !call.startsWith("disable"))).toEqual(["preflight", "mint", ...rest]);
+    if (base.disable) expect(order.indexOf("disable old")).toBe(order.indexOf("revoke old") - 1);
+  });
+});
+
+async function referencesOf(listing: Promise<ListResult> | undefined): Promise<string[] | undefined> {
+  const listed = await listing;
+  if (listed === undefined) return undefined;
+  if (listed.kind === "failed") throw new Error(listed.problem);
+  return listed.references;
+}
+
+/** By which name the fake calls the mint itself: the call that makes a credential. */
+async function mintCall(name: string, entry: Entry): Promise<string> {
+  const probe = new Desk(name, entry, []);
+  const old = probe.first ?? (await probe.mint());
+  const counts: number[] = [];
+  probe.fake.journal.length = 0;
+  const push = probe.fake.journal.push.bind(probe.fake.journal);
+  probe.fake.journal.push = (...lines) => {
+    counts.push(probe.fake.credentials.length);
+    return push(...lines);
+  };
+  await probe.provider.mint(probe.context({ old }), INTENT);
+  const made = counts.indexOf(probe.fake.credentials.length);
+  return probe.fake.journal[made]?.split(" ")[0] ?? "none";
+}
+
+/** By which name the fake calls the revocation itself. */
+async function revokeCall(name: string, entry: Entry): Promise<string> {
+  const probe = new Desk(name, entry, []);
+  const made = await probe.mint();
+  await probe.provider.disable?.(probe.context(), made);
+  return probe.callOf(() => probe.provider.revoke?.(probe.context(), made));
+}
+
+/** Has every call of a provider's methods written down, with whose value it is about. */
+function watch(base: Provider, calls: string[]): void {
+  const methods = ["preflight", "mint", "test", "revoke", "disable", "find", "list", "lastUsed"] as const;
+  const written =
+    (method: string, original: (...params: never[]) => unknown) =>
+    (...params: unknown[]) => {
+      const about = (params[1] as Partial<Credential> | undefined)?.fields?.secret;
+      calls.push(about === undefined ? method : `${method} ${about}`);
+      return original(...(params as never[]));
+    };
+  for (const method of methods) {
+    const original = base[method];
+    if (original && !base.configured) {
+      vi.spyOn(base, method as "mint").mockImplementation(written(method, original.bind(base)) as never);
+    }
+  }
+  const configured = base.configured?.bind(base);
+  if (!configured) return;
+  vi.spyOn(base as Required<Provider>, "configured").mockImplementation((config) => {
+    const made = configured(config);
+    const watched = methods.flatMap((method) => {
+      const original = made[method];
+      return original ? [[method, written(method, original.bind(made))]] : [];
+    });
+    return { ...made, ...Object.fromEntries(watched) } as Provider;
+  });
+}
