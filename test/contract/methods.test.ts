@@ -31,7 +31,7 @@ const SILENT = ["aws-iam"];
 const BODIES = ["<html>", "upstream connect error", "Bad gateway", "Welcome"];
 
 /** One provider at its fake, as a keyring would call it. */
-class Desk {
+class Booth {
   readonly provider: Provider;
   readonly fake: FakeService;
   readonly #bench: Bench;
@@ -126,107 +126,109 @@ class Desk {
 }
 
 describe.each(Object.entries(ALL))("the provider %s", (name, entry) => {
-  let desk: Desk;
+  let booth: Booth;
   let results: unknown[];
 
   beforeEach(() => {
     results = [];
-    desk = new Desk(name, entry, results);
+    booth = new Booth(name, entry, results);
   });
 
   afterEach(() => {
     // What went wrong is told without a value and without a word of the service's own.
     const told = results.filter((one) => (one as { kind: string }).kind !== "minted");
     const text = JSON.stringify(told);
-    const { secrets } = desk;
+    const { secrets } = booth;
     for (const one of [...secrets, ...BODIES]) expect(text).not.toContain(one);
-    expect(desk.fake.broken).toEqual([]);
+    expect(booth.fake.broken).toEqual([]);
   });
 
   const hasMethod = (method: "revoke" | "disable" | "find" | "list" | "lastUsed") =>
-    desk.provider[method] !== undefined;
+    booth.provider[method] !== undefined;
 
   it("is green with a good credential, and red with one that opens nothing", async () => {
-    expect((await desk.seen(desk.provider.preflight(desk.context()))).kind).toBe("green");
-    const isAsked = desk.fake.journal.length > 0;
-    const { kind } = await desk.seen(desk.provider.preflight(desk.badly()));
+    expect((await booth.seen(booth.provider.preflight(booth.context()))).kind).toBe("green");
+    const isAsked = booth.fake.journal.length > 0;
+    const { kind } = await booth.seen(booth.provider.preflight(booth.badly()));
     // A description may have no call that shows it.
     expect(kind).toBe(isAsked ? "red" : "green");
-    expect(desk.fake.credentials.filter((one) => desk.fake.isLive(one)).length).toBeGreaterThanOrEqual(0);
+    expect(booth.fake.credentials.filter((one) => booth.fake.isLive(one)).length).toBeGreaterThanOrEqual(0);
   });
 
   it("mints nothing with a credential that opens nothing, and says so", async () => {
-    const before = desk.fake.credentials.length;
-    const { kind } = await desk.seen(desk.provider.mint(desk.badly(), INTENT));
+    const before = booth.fake.credentials.length;
+    const { kind } = await booth.seen(booth.provider.mint(booth.badly(), INTENT));
     expect(["refused", "postponed"]).toContain(kind);
-    expect(desk.fake.credentials).toHaveLength(before);
+    expect(booth.fake.credentials).toHaveLength(before);
   });
 
   it("mints a value that is valid, and what was never one is not", async () => {
-    const made = await desk.mint();
+    const made = await booth.mint();
     expect(made.fields?.secret.length).toBeGreaterThan(8);
-    expect(made.fields?.secret).not.toBe(desk.first?.fields?.secret);
-    expect(await desk.provider.test?.(desk.context(), made)).toMatchObject({ kind: "valid" });
+    expect(made.fields?.secret).not.toBe(booth.first?.fields?.secret);
+    expect(await booth.provider.test?.(booth.context(), made)).toMatchObject({ kind: "valid" });
     const wrong = { ...made, fields: { ...made.fields, secret: "a-value-that-opens-nothing" } };
-    const { kind } = (await desk.seen(Promise.resolve(desk.provider.test?.(desk.context(), wrong)))) ?? {};
+    const { kind } = (await booth.seen(Promise.resolve(booth.provider.test?.(booth.context(), wrong)))) ?? {};
     expect(kind).toBe(OF_WRONG[name] ?? "rejected");
   });
 
   it("has an old value that is seen dead when it should be", async () => {
-    const old = desk.first ?? (await desk.mint());
-    const made = mintedOf(await desk.provider.mint(desk.context({ old }), INTENT));
-    await desk.settle();
-    if (desk.provider.overlap === "provider") {
-      expect(await desk.provider.test?.(desk.context(), old)).toMatchObject({ kind: "valid" });
+    const old = booth.first ?? (await booth.mint());
+    const made = mintedOf(await booth.provider.mint(booth.context({ old }), INTENT));
+    await booth.settle();
+    if (booth.provider.overlap === "provider") {
+      expect(await booth.provider.test?.(booth.context(), old)).toMatchObject({ kind: "valid" });
       pass(`${INTENT.graceMs / 1_000}s`);
-    } else if (desk.provider.overlap === "ours") {
-      expect(await desk.provider.test?.(desk.context(), old)).toMatchObject({ kind: "valid" });
-      await desk.provider.disable?.(desk.context(), old);
-      expect(await desk.provider.revoke?.(desk.context(), old)).toMatchObject({ kind: "revoked" });
+    } else if (booth.provider.overlap === "ours") {
+      expect(await booth.provider.test?.(booth.context(), old)).toMatchObject({ kind: "valid" });
+      await booth.provider.disable?.(booth.context(), old);
+      expect(await booth.provider.revoke?.(booth.context(), old)).toMatchObject({ kind: "revoked" });
     }
-    await desk.settle();
-    expect(await desk.provider.test?.(desk.context(), old)).toMatchObject({ kind: "rejected" });
-    expect(await desk.provider.test?.(desk.context(), made)).toMatchObject({ kind: "valid" });
+    await booth.settle();
+    expect(await booth.provider.test?.(booth.context(), old)).toMatchObject({ kind: "rejected" });
+    expect(await booth.provider.test?.(booth.context(), made)).toMatchObject({ kind: "valid" });
   });
 
   it("revokes what lives, what was revoked before, and what is gone", async () => {
-    if (!hasMethod("revoke")) return expect(desk.provider.overlap).not.toBe("ours");
-    const made = await desk.mint();
-    await desk.provider.disable?.(desk.context(), made);
+    if (!hasMethod("revoke")) return expect(booth.provider.overlap).not.toBe("ours");
+    const made = await booth.mint();
+    await booth.provider.disable?.(booth.context(), made);
     for (let time = 0; time < 2; time++) {
-      expect(await desk.seen(Promise.resolve(desk.provider.revoke?.(desk.context(), made)))).toMatchObject({
-        kind: "revoked",
-      });
+      expect(await booth.seen(Promise.resolve(booth.provider.revoke?.(booth.context(), made)))).toMatchObject(
+        {
+          kind: "revoked",
+        },
+      );
     }
-    expect(desk.fake.live().map(({ reference }) => reference)).not.toContain(made.reference);
-    await desk.settle();
-    expect(await desk.provider.test?.(desk.context(), made)).toMatchObject({ kind: "rejected" });
-    expect((await desk.provider.disable?.(desk.context(), made))?.kind ?? "revoked").toBe("revoked");
+    expect(booth.fake.live().map(({ reference }) => reference)).not.toContain(made.reference);
+    await booth.settle();
+    expect(await booth.provider.test?.(booth.context(), made)).toMatchObject({ kind: "rejected" });
+    expect((await booth.provider.disable?.(booth.context(), made))?.kind ?? "revoked").toBe("revoked");
   });
 
   it("says of a mint whose answer is lost that nobody knows, and finds out afterwards", async () => {
     const call = await mintCall(name, entry);
     for (const fault of AFTER) {
-      desk = new Desk(name, entry, results);
-      const { provider } = desk;
-      const old = desk.first ?? (await desk.mint());
-      const before = desk.fake.credentials.length;
-      const had = await referencesOf(provider.list?.(desk.context({ old })));
-      desk.fake.fail(call, fault);
-      const { kind } = await desk.seen(provider.mint(desk.context({ old }), INTENT));
+      booth = new Booth(name, entry, results);
+      const { provider } = booth;
+      const old = booth.first ?? (await booth.mint());
+      const before = booth.fake.credentials.length;
+      const had = await referencesOf(provider.list?.(booth.context({ old })));
+      booth.fake.fail(call, fault);
+      const { kind } = await booth.seen(provider.mint(booth.context({ old }), INTENT));
       expect(kind, fault).toBe("in-doubt");
-      expect(desk.fake.credentials.length, fault).toBe(before + 1);
-      await desk.settle();
-      const found = await referencesOf(provider.find?.(desk.context({ old }), INTENT.marker));
-      if (found) expect(found, fault).toEqual([desk.fake.credentials.at(-1)?.reference]);
-      const has = await referencesOf(provider.list?.(desk.context({ old })));
+      expect(booth.fake.credentials.length, fault).toBe(before + 1);
+      await booth.settle();
+      const found = await referencesOf(provider.find?.(booth.context({ old }), INTENT.marker));
+      if (found) expect(found, fault).toEqual([booth.fake.credentials.at(-1)?.reference]);
+      const has = await referencesOf(provider.list?.(booth.context({ old })));
       if (has)
         expect(
           has.filter((one) => !had?.includes(one)),
           fault,
         ).toHaveLength(1);
       if (!found && !has) {
-        expect(await provider.test?.(desk.context(), old), fault).toMatchObject({ kind: "rejected" });
+        expect(await provider.test?.(booth.context(), old), fault).toMatchObject({ kind: "rejected" });
       }
     }
   });
@@ -234,82 +236,82 @@ describe.each(Object.entries(ALL))("the provider %s", (name, entry) => {
   it("never says of a mint that was not done that it was, and never the reverse", async () => {
     const call = await mintCall(name, entry);
     for (const fault of [...BEFORE, "expired"] as const) {
-      desk = new Desk(name, entry, results);
-      const old = desk.first ?? (await desk.mint());
-      const before = desk.fake.credentials.length;
-      desk.fake.fail(call, fault);
-      const { kind } = await desk.seen(desk.provider.mint(desk.context({ old }), INTENT));
+      booth = new Booth(name, entry, results);
+      const old = booth.first ?? (await booth.mint());
+      const before = booth.fake.credentials.length;
+      booth.fake.fail(call, fault);
+      const { kind } = await booth.seen(booth.provider.mint(booth.context({ old }), INTENT));
       expect(kind, fault).not.toBe("minted");
       if (fault === "error-before" || fault === "cut-before") expect(kind, fault).not.toBe("refused");
-      expect(desk.fake.credentials, fault).toHaveLength(before);
+      expect(booth.fake.credentials, fault).toHaveLength(before);
     }
   });
 
   it("takes only a plain refusal for one: a test that was not answered says nothing", async () => {
-    const made = await desk.mint();
-    const run = () => desk.seen(Promise.resolve(desk.provider.test?.(desk.context(), made)));
-    const call = await desk.callOf(run);
+    const made = await booth.mint();
+    const run = () => booth.seen(Promise.resolve(booth.provider.test?.(booth.context(), made)));
+    const call = await booth.callOf(run);
     for (const fault of [...UNANSWERED, "rate-limited"] as const) {
-      desk.fake.fail(call, fault);
+      booth.fake.fail(call, fault);
       expect(await run(), fault).toMatchObject({ kind: "indeterminate" });
     }
-    desk.fake.fail(call, "rate-limited");
+    booth.fake.fail(call, "rate-limited");
     const later = await run();
     if (!SILENT.includes(name)) expect(later).toMatchObject({ retryAfterMs: 7_000 });
     expect(await run()).toMatchObject({ kind: "valid" });
   });
 
   it("says of a revocation only what it knows", async () => {
-    if (!hasMethod("revoke")) return expect(desk.provider.overlap).not.toBe("ours");
+    if (!hasMethod("revoke")) return expect(booth.provider.overlap).not.toBe("ours");
     const call = await revokeCall(name, entry);
     for (const fault of [...UNANSWERED, "rate-limited"] as const) {
-      desk = new Desk(name, entry, results);
-      const made = await desk.mint();
-      await desk.provider.disable?.(desk.context(), made);
-      const revoke = () => desk.seen(Promise.resolve(desk.provider.revoke?.(desk.context(), made)));
-      desk.fake.fail(call, fault);
+      booth = new Booth(name, entry, results);
+      const made = await booth.mint();
+      await booth.provider.disable?.(booth.context(), made);
+      const revoke = () => booth.seen(Promise.resolve(booth.provider.revoke?.(booth.context(), made)));
+      booth.fake.fail(call, fault);
       const { kind } = (await revoke()) ?? {};
-      const isGone = !desk.fake.live().some(({ reference }) => reference === made.reference);
+      const isGone = !booth.fake.live().some(({ reference }) => reference === made.reference);
       if (kind === "revoked") expect(isGone, fault).toBe(true);
       else expect(await revoke(), fault).toMatchObject({ kind: "revoked" });
     }
   });
 
   it("makes no list of an answer that is none", async () => {
-    const made = desk.first ?? (await desk.mint());
+    const made = booth.first ?? (await booth.mint());
     const looks = {
-      find: () => desk.provider.find?.(desk.context({ old: made }), INTENT.marker),
-      list: () => desk.provider.list?.(desk.context({ old: made })),
-      lastUsed: () => desk.provider.lastUsed?.(desk.context(), made),
+      find: () => booth.provider.find?.(booth.context({ old: made }), INTENT.marker),
+      list: () => booth.provider.list?.(booth.context({ old: made })),
+      lastUsed: () => booth.provider.lastUsed?.(booth.context(), made),
     };
     for (const [method, look] of Object.entries(looks)) {
       if (!hasMethod(method as keyof typeof looks)) continue;
       expect(await look(), method).toMatchObject({ kind: method === "lastUsed" ? "told" : "listed" });
-      const call = await desk.callOf(look);
+      const call = await booth.callOf(look);
       for (const fault of [...UNANSWERED, "rate-limited", "expired"] as const) {
-        desk.fake.fail(call, fault);
-        const found = await desk.seen(Promise.resolve(look()));
+        booth.fake.fail(call, fault);
+        const found = await booth.seen(Promise.resolve(look()));
         expect(found, `${method} with ${fault}`).toMatchObject({ kind: "failed" });
       }
     }
   });
 
   it("takes a call that is never answered for what it is", async () => {
-    const made = await desk.mint();
-    const { provider } = desk;
+    const made = await booth.mint();
+    const { provider } = booth;
     const kinds: Record<string, string | undefined> = {
-      test: (await desk.seen(Promise.resolve(provider.test?.(desk.unanswered(), made))))?.kind,
-      revoke: (await desk.seen(Promise.resolve(provider.revoke?.(desk.unanswered(), made))))?.kind,
-      disable: (await desk.seen(Promise.resolve(provider.disable?.(desk.unanswered(), made))))?.kind,
-      find: (await desk.seen(Promise.resolve(provider.find?.(desk.unanswered(), INTENT.marker))))?.kind,
-      list: (await desk.seen(Promise.resolve(provider.list?.(desk.unanswered()))))?.kind,
-      lastUsed: (await desk.seen(Promise.resolve(provider.lastUsed?.(desk.unanswered(), made))))?.kind,
+      test: (await booth.seen(Promise.resolve(provider.test?.(booth.unanswered(), made))))?.kind,
+      revoke: (await booth.seen(Promise.resolve(provider.revoke?.(booth.unanswered(), made))))?.kind,
+      disable: (await booth.seen(Promise.resolve(provider.disable?.(booth.unanswered(), made))))?.kind,
+      find: (await booth.seen(Promise.resolve(provider.find?.(booth.unanswered(), INTENT.marker))))?.kind,
+      list: (await booth.seen(Promise.resolve(provider.list?.(booth.unanswered()))))?.kind,
+      lastUsed: (await booth.seen(Promise.resolve(provider.lastUsed?.(booth.unanswered(), made))))?.kind,
     };
     for (const [method, kind] of Object.entries(kinds)) {
       expect(kind ?? "failed", method).toBe(method === "test" ? "indeterminate" : "failed");
     }
     // Where a look comes before it, nothing was asked for yet.
-    const minted = await desk.seen(provider.mint(desk.unanswered(), INTENT));
+    const minted = await booth.seen(provider.mint(booth.unanswered(), INTENT));
     expect(["in-doubt", "postponed"]).toContain(minted.kind);
   });
 
@@ -349,7 +351,7 @@ async function referencesOf(listing: Promise<ListResult> | undefined): Promise<s
 
 /** By which name the fake calls the mint itself: the call that makes a credential. */
 async function mintCall(name: string, entry: Entry): Promise<string> {
-  const probe = new Desk(name, entry, []);
+  const probe = new Booth(name, entry, []);
   const old = probe.first ?? (await probe.mint());
   const counts: number[] = [];
   probe.fake.journal.length = 0;
@@ -365,7 +367,7 @@ async function mintCall(name: string, entry: Entry): Promise<string> {
 
 /** By which name the fake calls the revocation itself. */
 async function revokeCall(name: string, entry: Entry): Promise<string> {
-  const probe = new Desk(name, entry, []);
+  const probe = new Booth(name, entry, []);
   const made = await probe.mint();
   await probe.provider.disable?.(probe.context(), made);
   return probe.callOf(() => probe.provider.revoke?.(probe.context(), made));

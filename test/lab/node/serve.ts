@@ -1,7 +1,9 @@
 /** `npm run lab`: every fake service as a real HTTP server on loopback, one port for all, until Ctrl-C. */
+import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { listenForStop } from "../../../src/local/signals.ts";
+import { describedFakes } from "../services/described.ts";
 import { Desk } from "../services/desk.ts";
 import type { Asked } from "../services/fake.ts";
 
@@ -20,7 +22,8 @@ server.on("error", (error) => {
 });
 server.listen(port, HOST, () => {
   const { port: given } = server.address() as AddressInfo;
-  desk = new Desk(`http://${HOST}:${given}`);
+  const page = readFileSync(new URL("../../../docs/http.md", import.meta.url), "utf8");
+  desk = new Desk(`http://${HOST}:${given}`, Object.values(describedFakes(page)));
   console.log(describe(desk, `${HOST}:${given}`));
 });
 const stop = listenForStop();

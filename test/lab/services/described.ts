@@ -20,13 +20,14 @@ interface Body {
  * @param page the text of docs/http.md
  */
 export function describedFakes(page: string): Record<string, Entry> {
-  const provider = "http";
+  // Its requests have the address in them: there is no setting for it.
+  const shared = { provider: "http", pointAt: () => ({}) };
   return {
-    "http, as for Resend": { provider, make: () => new FakeResend(), begin: beginAsIn(page, "resend") },
-    "http, as for Neon": { provider, make: () => new FakeNeon(), begin: beginAsIn(page, "neon") },
-    "http, as for Spaces": { provider, make: () => new FakeSpaces(), begin: beginAsIn(page, "spaces") },
-    "http, as for BitScale": { provider, make: () => new FakeBitscale(), begin: beginAsForBitscale },
-    "http, as for a keeper": { provider, make: () => new FakeKeeper(), begin: beginAsForKeeper },
+    "http, as for Resend": { ...shared, make: () => new FakeResend(), begin: beginAsIn(page, "resend") },
+    "http, as for Neon": { ...shared, make: () => new FakeNeon(), begin: beginAsIn(page, "neon") },
+    "http, as for Spaces": { ...shared, make: () => new FakeSpaces(), begin: beginAsIn(page, "spaces") },
+    "http, as for BitScale": { ...shared, make: () => new FakeBitscale(), begin: beginAsForBitscale },
+    "http, as for a keeper": { ...shared, make: () => new FakeKeeper(), begin: beginAsForKeeper },
   };
 }
 

@@ -28,6 +28,10 @@ const faultSchema = z.strictObject({
   call: z.string().min(1),
   fault: z.enum(LAB_FAULTS),
   times: z.int().min(1).max(1_000_000).default(1),
+  /** After so many of that name went well. */
+  skip: z.int().min(0).max(1_000_000).default(0),
+  /** How late an answer is, or its second part. Milliseconds. */
+  ms: z.int().min(1).max(600_000).default(1_000),
 });
 
 const credentialSchema = z.strictObject({
@@ -39,16 +43,15 @@ export class Desk {
   readonly #origin: string;
   readonly #served: Map<string, Served>;
 
-  /** @param origin where it is reached, without a slash at its end */
-  constructor(origin: string) {
+  /**
+   * @param origin where it is reached, without a slash at its end
+   * @param described services that the provider `http` is told of; each goes by its fake's own name
+   */
+  constructor(origin: string, described: readonly Entry[]) {
     this.#origin = origin;
-    const issuing = Object.entries(FAKES).map(([name, entry]) => [name, { entry, provider: name }] as const);
-    const holding = Object.entries(STORES).map(
-      ([name, entry]) => [name, { entry, provider: entry.provider }] as const,
-    );
-    this.#served = new Map(
-      [...issuing, ...holding].map(([name, one]) => [name, { ...one, fake: one.entry.make() }]),
-    );
+    const known = Object.entries({ ...FAKES, ...STORES }).map(([name, entry]) => serving(name, entry));
+    const told = described.map((entry) => serving(entry.make().name, entry));
+    this.#served = new Map([...told, ...known]);
   }
 
   get names(): string[] {
@@ -66,13 +69,17 @@ export class Desk {
     const { entry, provider, fake } = served;
     const { connection, key } = entry.begin(fake);
     const address = this.addressOf(service);
-    const config = { ...connection?.config, ...(entry.pointAt?.(address) ?? { baseUrl: address }) };
+    // A description has the service's address in each of its requests.
+    const config = {
+      ...(JSON.parse(JSON.stringify(connection?.config ?? {}).replaceAll(fake.origin, address)) as object),
+      ...(entry.pointAt?.(address) ?? { baseUrl: address }),
+    };
     const { credential } = connection ?? {};
     return {
       service,
       address,
       connection: { name: service, provider, config, ...(credential && { credential }) },
-      ...(service in FAKES && { key: { name: `${service}-key`, provider, connection: service, ...key } }),
+      ...(!(service in STORES) && { key: { name: `${service}-key`, provider, connection: service, ...key } }),
     };
   }
 
@@ -102,7 +109,8 @@ export class Desk {
       case "POST faults": {
         const fault = faultSchema.safeParse(jsonOf(await textOf(request)));
         if (!fault.success) return problem(422, z.prettifyError(fault.error));
-        fake.fail(fault.data.call, fault.data.fault, fault.data.times);
+        const { call, fault: kind, times, skip, ms } = fault.data;
+        fake.fail(call, kind, times, skip, ms);
         return Response.json(fault.data);
       }
       case "POST credentials": {
@@ -115,6 +123,10 @@ export class Desk {
         return problem(404, "control knows no such thing");
     }
   }
+}
+
+function serving(name: string, entry: Entry): [string, Served] {
+  return [name, { entry, provider: entry.provider ?? name, fake: entry.make() }];
 }
 
 /** What was called, and what lives. These are fakes of secrets: nothing that is worth hiding. */

@@ -57,6 +57,7 @@ export async function textOf(request: Pick<Asked, "arrayBuffer">): Promise<strin
 }
 
 const RETRY_AFTER_SECONDS = 7;
+/** How late a slow service is unless it is told. */
 const SLOW_MS = 30;
 
 export abstract class FakeService {
@@ -65,7 +66,7 @@ export abstract class FakeService {
   /** What was done to the service that must never happen, in words. */
   readonly broken: string[] = [];
   readonly credentials: FakeCredential[] = [];
-  readonly #faults: { call: string; fault: LabFault; times: number; skip: number }[] = [];
+  readonly #faults: { call: string; fault: LabFault; times: number; skip: number; ms: number }[] = [];
   #count = 0;
 
   /** Its name, as the provider's. */
@@ -79,9 +80,12 @@ export abstract class FakeService {
   /** What it answers to who shows a credential that opens nothing. */
   protected abstract unauthorized(): Response;
 
-  /** Has the next calls go wrong, after `skip` of them went well. */
-  fail(call: string, fault: LabFault, times = 1, skip = 0): void {
-    this.#faults.push({ call, fault, times, skip });
+  /**
+   * Has the next calls go wrong, after `skip` of them went well.
+   * @param ms how late a slow answer is, or the rest of it
+   */
+  fail(call: string, fault: LabFault, times = 1, skip = 0, ms = SLOW_MS): void {
+    this.#faults.push({ call, fault, times, skip, ms });
   }
 
   /** Answers one request, below `base`: the address under which it is reached here. */
@@ -110,7 +114,7 @@ export abstract class FakeService {
       case undefined:
         return effect();
       case "latency":
-        await wait(SLOW_MS);
+        await wait(set?.ms ?? SLOW_MS);
         return effect();
       case "rate-limited":
         return this.rateLimited(RETRY_AFTER_SECONDS);
@@ -131,7 +135,7 @@ export abstract class FakeService {
           headers: { "content-type": "text/html" },
         });
       case "slow-body":
-        return slowly(await effect());
+        return slowly(await effect(), set?.ms ?? SLOW_MS);
       case "expired":
         return this.unauthorized();
     }
@@ -204,14 +208,14 @@ function wait(ms: number): Promise<void> {
 }
 
 /** The same answer, its body in two parts. */
-async function slowly(response: Response): Promise<Response> {
+async function slowly(response: Response, ms: number): Promise<Response> {
   const bytes = new Uint8Array(await response.arrayBuffer());
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const writer = writable.getWriter();
   const half = Math.ceil(bytes.length / 2);
   const write = async () => {
     await writer.write(bytes.slice(0, half));
-    await wait(SLOW_MS);
+    await wait(ms);
     await writer.write(bytes.slice(half));
     await writer.close();
   };
