@@ -41,6 +41,11 @@ function familiesOf(metrics: Metrics): Family[] {
     gauge("rekey_key_rotation_failures", "Keys whose last rotation failed.", [
       { value: metrics.keyRotationFailures },
     ]),
+    gauge(
+      "rekey_person_asked",
+      "What only a person can do and is asked for: a new value, or the end of an old one.",
+      by("what", metrics.personAsked),
+    ),
     gauge("rekey_rotations_live", "Live rotations by state.", by("state", metrics.rotationsLive)),
     gauge(
       "rekey_rotations_last_day",

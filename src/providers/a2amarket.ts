@@ -4,6 +4,7 @@
  */
 import { createHmac } from "node:crypto";
 import { z } from "zod";
+import { addressSetting } from "./address.ts";
 import { callApi, type Failed, readyBy, testedBy, unminted, VALUE_UNKNOWN } from "./http-client.ts";
 import type { MintResult, Provider, ProviderContext } from "./provider.ts";
 
@@ -11,10 +12,10 @@ const TIMEOUT_MS = 30_000;
 const MAX_RETRY_AFTER_SECONDS = 86_400;
 
 const settings = z.strictObject({
-  baseUrl: z
-    .url()
-    .default("https://agent.a2amarket.md")
-    .describe("Where the API is; other releases of the service's client use `https://api.a2amarket.md`."),
+  baseUrl: addressSetting(
+    "https://agent.a2amarket.md",
+    "Where the API is; other releases of the service's client use `https://api.a2amarket.md`.",
+  ),
   rotateBody: z
     .enum(["none", "{}"])
     .default("none")

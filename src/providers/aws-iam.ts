@@ -5,6 +5,7 @@
 import { AwsV4Signer } from "aws4fetch";
 import { z } from "zod";
 import { CALL_TIMEOUT_MS } from "../outbound/transport.ts";
+import { addressSetting } from "./address.ts";
 import {
   type ApiAnswer,
   callApi,
@@ -32,8 +33,8 @@ const settings = z.strictObject({
     .regex(/^[a-z0-9-]{1,40}$/)
     .default("us-east-1")
     .describe("The region that requests are signed for."),
-  iamUrl: z.url().default("https://iam.amazonaws.com").describe("Where IAM is."),
-  stsUrl: z.url().default("https://sts.us-east-1.amazonaws.com").describe("Where STS is, in that region."),
+  iamUrl: addressSetting("https://iam.amazonaws.com", "Where IAM is."),
+  stsUrl: addressSetting("https://sts.us-east-1.amazonaws.com", "Where STS is, in that region."),
 });
 
 const keySettings = z.strictObject({

@@ -3,13 +3,14 @@
  * whether that happened.
  */
 import { z } from "zod";
+import { addressSetting } from "./address.ts";
 import { callApi, readyBy, testedBy, unminted, VALUE_UNKNOWN } from "./http-client.ts";
 import type { Fields, Provider, ProviderContext } from "./provider.ts";
 
 const TIMEOUT_MS = 60_000;
 
 const settings = z.strictObject({
-  baseUrl: z.url().default("https://api.bitscale.ai/api/v1").describe("Where the API is."),
+  baseUrl: addressSetting("https://api.bitscale.ai/api/v1"),
   rotatePath: z
     .enum(["/api-key/rotate", "/rotate-api-key"])
     .default("/api-key/rotate")

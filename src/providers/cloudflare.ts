@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { parseDuration, periodSchema } from "../duration.ts";
 import { CALL_TIMEOUT_MS } from "../outbound/transport.ts";
+import { addressSetting } from "./address.ts";
 import {
   type ApiAnswer,
   type ApiRequest,
@@ -30,7 +31,7 @@ const settings = z.strictObject({
     .string()
     .regex(/^[0-9a-f]{32}$/, { message: "must be 32 hex digits" })
     .describe("The account that the tokens belong to."),
-  baseUrl: z.url().default("https://api.cloudflare.com/client/v4").describe("Where the API is."),
+  baseUrl: addressSetting("https://api.cloudflare.com/client/v4"),
 });
 
 /** What a policy is made of, without what the service adds when it shows one. */
@@ -181,6 +182,7 @@ export const cloudflare: Provider = {
       "A new token has the policies and the conditions of the one that it replaces, and ends after as long a time if that one had an end. A first token has the policies in the key's config.",
       "The service's roll is not used: it ends the old value at once.",
       "A token that is restricted to addresses cannot be tested from elsewhere: its test stays unclear, and the rotation fails at deliverWithin.",
+      "Tokens are listed ten at a time, and 64 KiB of an answer are read: where ten tokens have more policies than that, preflight is red.",
       "At most 1,200 calls in 5 minutes go out for a connection, as many as the service allows.",
     ],
     unverified: [

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { parseDuration, periodSchema } from "../duration.ts";
+import { addressSetting } from "./address.ts";
 import {
   type ApiAnswer,
   type ApiRequest,
@@ -22,10 +23,10 @@ const TIMEOUT_MS = 60_000;
 const DAY_MS = 86_400_000;
 
 const settings = z.strictObject({
-  baseUrl: z
-    .url()
-    .default("https://gitlab.com/api/v4")
-    .describe("Where the API is: of an instance of one's own, https://gitlab.acme.com/api/v4."),
+  baseUrl: addressSetting(
+    "https://gitlab.com/api/v4",
+    "Where the API is: of an instance of one's own, https://gitlab.acme.com/api/v4.",
+  ),
 });
 
 const place = z.string().min(1).max(255).optional();

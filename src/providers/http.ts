@@ -288,7 +288,7 @@ export const http: Provider = {
 
   configured(config) {
     const description = descriptionSchema.parse(config);
-    const { overlap, propagation, timeout, test, revoke, find: search } = description;
+    const { overlap, propagation, timeout, test, revoke, find: search, rateLimit } = description;
     const keyConfig = keyConfigOf(description);
     const fields = fieldsCalled(moreFieldsOf(description));
     return {
@@ -298,6 +298,7 @@ export const http: Provider = {
       timeoutMs: parseDuration(timeout),
       propagationMs: parseDuration(propagation),
       repeatsMint: description.mint.repeatable,
+      ...(rateLimit && { rateLimit: { calls: rateLimit.calls, perMs: parseDuration(rateLimit.per) } }),
       connection: { ...connection, ...credentialOf(description) },
       ...(keyConfig && { config: keyConfig }),
       ...(fields && { fields }),

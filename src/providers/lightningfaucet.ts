@@ -3,6 +3,7 @@
  * one is dead at once, and withdrawals are held back for a while. What went wrong is said in a 200.
  */
 import { z } from "zod";
+import { addressSetting } from "./address.ts";
 import { callApi, readyBy, testedBy, unminted, VALUE_UNKNOWN } from "./http-client.ts";
 import type { PreflightResult, Provider, ProviderContext } from "./provider.ts";
 
@@ -14,10 +15,10 @@ const COOLDOWN_MS = { operator: 60 * MINUTE_MS, agent: 30 * MINUTE_MS };
 const MAX_COOLDOWN_MS = 7 * 24 * 60 * MINUTE_MS;
 
 const settings = z.strictObject({
-  baseUrl: z
-    .url()
-    .default("https://lightningfaucet.com")
-    .describe("Where the service is; its one endpoint is `/ai-agents/api` below it."),
+  baseUrl: addressSetting(
+    "https://lightningfaucet.com",
+    "Where the service is; its one endpoint is `/ai-agents/api` below it.",
+  ),
 });
 
 const credential = z.strictObject({

@@ -3,6 +3,7 @@
  * not name the new key, so a key goes by its prefix and the time it was made, by which the service's list finds the hash that calls want.
  */
 import { z } from "zod";
+import { addressSetting } from "./address.ts";
 import {
   type ApiAnswer,
   callApi,
@@ -22,7 +23,7 @@ const HOUR_MS = 3_600_000;
 const KEYS_PATH = "/settings/platform-api-keys";
 
 const settings = z.strictObject({
-  baseUrl: z.url().default("https://api.llmconveyors.com/api/v1").describe("Where the API is."),
+  baseUrl: addressSetting("https://api.llmconveyors.com/api/v1"),
 });
 
 const credential = z.strictObject({

@@ -3,6 +3,7 @@
  * key says what became of a call without a clear answer, so such a call is never repeated.
  */
 import { z } from "zod";
+import { addressSetting } from "./address.ts";
 import { callApi, type Failed, readyBy, testedBy, unminted, VALUE_UNKNOWN } from "./http-client.ts";
 import type { Fields, MintResult, Provider, ProviderContext } from "./provider.ts";
 
@@ -10,7 +11,7 @@ const TIMEOUT_MS = 60_000;
 const PROPAGATION_MS = 30_000;
 
 const settings = z.strictObject({
-  baseUrl: z.url().default("https://prometheus.log10x.com").describe("Where the API is."),
+  baseUrl: addressSetting("https://prometheus.log10x.com"),
 });
 
 const keySettings = z.strictObject({

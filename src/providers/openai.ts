@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { CALL_TIMEOUT_MS } from "../outbound/transport.ts";
+import { addressSetting } from "./address.ts";
 import {
   type ApiAnswer,
   type ApiRequest,
@@ -24,7 +25,7 @@ import type { Provider, ProviderContext } from "./provider.ts";
 const PAGE_SIZE = 50;
 
 const settings = z.strictObject({
-  baseUrl: z.url().default("https://api.openai.com/v1").describe("Where the API is."),
+  baseUrl: addressSetting("https://api.openai.com/v1"),
 });
 
 const keySettings = z.strictObject({

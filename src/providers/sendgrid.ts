@@ -3,6 +3,7 @@
  */
 import { z } from "zod";
 import { CALL_TIMEOUT_MS } from "../outbound/transport.ts";
+import { addressSetting } from "./address.ts";
 import {
   type ApiAnswer,
   type ApiRequest,
@@ -25,10 +26,10 @@ const MAX_KEYS = 100;
 const GIVEN = ["2fa_required", "2fa_exempt", "sender_verification_eligible", "sender_verification_exempt"];
 
 const settings = z.strictObject({
-  baseUrl: z
-    .url()
-    .default("https://api.sendgrid.com/v3")
-    .describe("Where the API is: for subusers in the EU https://api.eu.sendgrid.com/v3."),
+  baseUrl: addressSetting(
+    "https://api.sendgrid.com/v3",
+    "Where the API is: for subusers in the EU https://api.eu.sendgrid.com/v3.",
+  ),
 });
 
 const keySettings = z.strictObject({

@@ -170,6 +170,7 @@ function stepsOf(
     does,
     irreversible,
   });
+  const byHand = provider.runbook !== undefined;
   const mint = {
     ours: step("mint", `${title} makes a new value; the old one goes on working`),
     provider: step(
@@ -186,13 +187,21 @@ function stepsOf(
   const back =
     overlap === "ours" ? "; if one does not confirm in time, the old value goes back everywhere" : "";
   const besides = effects.length > 0 ? `; each delivery ${[...new Set(effects)].join(" or ")}` : "";
-  const last =
+  const endOfOld =
     overlap === "ours"
       ? `the old value is revoked at ${title}`
       : `${title} has ended the old value by itself`;
+  const last = byHand
+    ? "a person ends the old value as the runbook says, and is asked until it is done"
+    : endOfOld;
   return [
     step("preflight", "the service, a free slot and every required destination are asked; nothing changes"),
-    mint,
+    byHand
+      ? step(
+          "mint",
+          "a person makes a new value as the runbook says and hands it in: PUT /v1/keys/{key}/value",
+        )
+      : mint,
     step(
       "test",
       `the new value is tried at ${title}${provider.test ? "" : ": it cannot be, and is believed"}`,

@@ -43,6 +43,7 @@ const NAMES = [
   "rekey_keys_overdue",
   "rekey_key_age_seconds",
   "rekey_key_rotation_failures",
+  "rekey_person_asked",
   "rekey_rotations_live",
   "rekey_rotations_last_day",
   "rekey_delivery_lag_seconds",
@@ -98,7 +99,7 @@ describe("the metrics", () => {
       const key = store.keys.get(ring.key);
       const version = key && store.versions.current(key.id);
       if (!version) throw new Error("no version");
-      store.keys.update(key, { failures: 2, dueAt: now - 2 * 3_600_000 });
+      store.keys.update(key, { failures: 2, dueAt: now - 2 * 3_600_000, askedAt: now });
       store.versions.update(version, { issuedAt: now - 1_000_000 });
       const old = store.versions.byNumber(key.id, 1);
       if (old) store.versions.update(old, { heldAt: now });
@@ -120,6 +121,7 @@ describe("the metrics", () => {
     expect(valuesOf(families, "rekey_keys")).toMatchObject({ active: 2, lost: 1, revoked: 1 });
     expect(valuesOf(families, "rekey_keys_overdue")).toEqual({ rekey_keys_overdue: 1 });
     expect(valuesOf(families, "rekey_key_rotation_failures")).toEqual({ rekey_key_rotation_failures: 1 });
+    expect(valuesOf(families, "rekey_person_asked")).toEqual({ "new-value": 1, revocation: 0 });
     const ages = valuesOf(families, "rekey_key_age_seconds");
     expect(ages["0.5"]).toBeLessThan(100);
     expect(ages["0.9"]).toBeGreaterThanOrEqual(1_000);

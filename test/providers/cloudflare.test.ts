@@ -6,6 +6,8 @@ import { Budgets } from "../../src/outbound/budget.ts";
 import { cloudflare } from "../../src/providers/cloudflare.ts";
 import { ACCOUNT, FakeCloudflare, POLICIES } from "../lab/services/cloudflare.ts";
 import type { FakeCredential } from "../lab/services/fake.ts";
+import { openAccount } from "../support/account.ts";
+import { request } from "../support/api.ts";
 import { benchOf, INTENT, mintedOf } from "../support/bench.ts";
 import { quiet, runUntil } from "../support/inside.ts";
 import { network } from "../support/network.ts";
@@ -241,4 +243,24 @@ describe("a key at Cloudflare", () => {
     await runUntil(scene, Date.now() + parseDuration("3h"));
     expect(await scene.stages()).toEqual(["revoked", "current"]);
   });
+});
+
+it("may open a connection by a key's value for more than root, where values go nowhere else", async () => {
+  const fake = new FakeCloudflare();
+  const { scene } = await openAccount(fake, {
+    connection: { config: { accountId: ACCOUNT }, credential: { secret: fake.manager } },
+    key: { config: { policies: POLICIES } },
+  });
+  const { secret } = await scene.startKey({
+    name: "operator",
+    provider: "access",
+    scopes: ["settings:read", "settings:write", "keys:read", "keys:reveal"],
+  });
+  const connect = (config: Record<string, unknown>) =>
+    request<{ errors?: { path: string }[] }>(secret, "POST", "/v1/connections", {
+      body: { name: "second", provider: "cloudflare", config, credential: { key: "billing" } },
+    });
+  expect((await connect({ accountId: ACCOUNT })).status).toBe(201);
+  const elsewhere = await connect({ accountId: ACCOUNT, baseUrl: "https://api.elsewhere.acme.dev" });
+  expect(elsewhere.body.errors).toMatchObject([{ path: "config" }]);
 });

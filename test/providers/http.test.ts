@@ -130,6 +130,9 @@ describe("a description is refused", () => {
     ["one in its port", { test: { url: "https://acme.dev:{{reference}}/me" } }, "test.url"],
     ["one as its scheme", { test: { url: "{{reference}}" } }, "test.url"],
     ["a backslash after its host", { test: { url: "https://acme.dev\\@other.dev/" } }, "test.url"],
+    ["a user in an address", { test: { url: "https://user@acme.dev/me" } }, "test.url"],
+    ["a password in an address", { find: { url: "https://user:word@acme.dev/keys" } }, "find.url"],
+    ["no calls at all", { rateLimit: { calls: 0, per: "1m" } }, "rateLimit.calls"],
     ["a secret in an address", { test: { url: `${API}/me?key={{value.secret}}` } }, "test.url"],
     ["the credential in an address", { revoke: { url: `${API}/{{credential.secret}}` } }, "revoke.url"],
     ["a word that means nothing", { mint: { json: { x: "{{nonce}}" } } }, "mint.json.x"],
@@ -192,6 +195,14 @@ describe("a description is refused", () => {
 });
 
 describe("what settings make", () => {
+  it("has the allowance that is described", () => {
+    expect(open({ rateLimit: { calls: 100, per: "1m" } }).provider.rateLimit).toEqual({
+      calls: 100,
+      perMs: 60_000,
+    });
+    expect(open().provider.rateLimit).toBeUndefined();
+  });
+
   it("is a provider with the abilities that are described, and no others", () => {
     const abilities = ({ provider }: ReturnType<typeof open>) =>
       (["test", "revoke", "find", "list", "disable"] as const).filter((name) => name in provider);

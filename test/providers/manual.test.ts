@@ -196,12 +196,12 @@ describe("a manual key that is made", () => {
     const answer = await scene.keyring.call("POST", "/v1/keys/billing/rotate", { body: {} });
     const detail = `${RUNBOOK.text} (${RUNBOOK.url})`;
     expect(answer).toMatchObject({ status: 409, body: { code: "made-by-hand", detail } });
-    const { plan } = await scene.must<{ plan: { ready: boolean; blockers: { what: string }[] } }>(
-      "POST",
-      "/v1/keys/billing/rotate",
-      { dryRun: true },
-    );
+    const { plan } = await scene.must<{
+      plan: { ready: boolean; blockers: { what: string }[]; steps: { step: string; does: string }[] };
+    }>("POST", "/v1/keys/billing/rotate", { dryRun: true });
     expect(plan).toMatchObject({ ready: false, blockers: [{ what: "request" }] });
+    for (const name of ["mint", "revoke"])
+      expect(plan.steps.find(({ step }) => step === name)?.does).toMatch(/^a person .* as the runbook says/);
     expect(await scene.rotations()).toEqual([]);
   });
 });

@@ -310,9 +310,16 @@ function isSameService(
 
 /** Whether settings send values nowhere but to where the service is when nobody says otherwise. */
 function isUsualPlace({ connection }: Provider, config: Record<string, unknown>): boolean {
-  const usual = connection?.config.safeParse({}).data;
-  const places = usual ? (connection?.addresses(usual) ?? []) : [];
-  return (connection?.addresses(config) ?? []).every((address) => places.includes(address));
+  if (!connection || connection.isProgram) return false;
+  let needed = config;
+  for (const name of Object.keys(config)) {
+    const { [name]: _, ...rest } = needed;
+    if (connection.config.safeParse(rest).success) needed = rest;
+  }
+  // What has no default may say where values go, too.
+  if (Object.values(needed).some((value) => typeof value === "string" && URL.canParse(value))) return false;
+  const usual = connection.addresses(connection.config.parse(needed));
+  return connection.addresses(config).every((address) => usual.includes(address));
 }
 
 /**

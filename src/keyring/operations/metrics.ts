@@ -17,6 +17,8 @@ export interface Metrics {
   keysOverdue: number;
   keyAge: Quantiles;
   keyRotationFailures: number;
+  /** What only a person can do, and is asked for. */
+  personAsked: Record<"new-value" | "revocation", number>;
   rotationsLive: Record<string, number>;
   rotationsLastDay: Record<"succeeded" | "failed" | "cancelled", number>;
   deliveryLag: Quantiles;
@@ -50,6 +52,7 @@ export function readMetrics(context: EngineContext): Omit<Metrics, "lastCronAt">
     keysOverdue: facts.overdue,
     keyAge: quantilesOf(issuedAt(context).map((at) => now - at)),
     keyRotationFailures: facts.failedOnce + facts.failedOften,
+    personAsked: { "new-value": facts.due, revocation: facts.endsDue },
     rotationsLive: {
       running: live - blocked - needsSlot - needsAttention - needsHuman,
       blocked,

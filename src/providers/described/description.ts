@@ -75,6 +75,12 @@ const shape = z.strictObject({
     .refine((text) => parseDuration(text) <= MAX_TIMEOUT_MS, { message: "at most 60s" })
     .default("15s")
     .describe("Of a mint, whose lost answer may cost a key."),
+  rateLimit: z
+    .strictObject({ calls: z.int().min(1).max(1_000_000), per: periodSchema })
+    .optional()
+    .describe(
+      "Calls that the service allows an account in a stretch of time; all keys on the connection share them.",
+    ),
   preflight: z
     .strictObject({
       ...requestShape,

@@ -115,6 +115,8 @@ export function findFlaws(request: RequestDescription, mayHold: (name: string) =
         : [];
     });
   });
+  if (hasUser(sampleOf(request.url)))
+    flaws.push({ path: ["url"], message: "holds a user or a password, which go into `basic`" });
   if (json !== undefined && form !== undefined)
     flaws.push({ path: ["form"], message: "goes instead of json" });
   if (hasBody && (method === "GET" || method === "HEAD"))
@@ -123,6 +125,12 @@ export function findFlaws(request: RequestDescription, mayHold: (name: string) =
   if (basic && names.includes("authorization"))
     flaws.push({ path: ["basic"], message: "goes instead of the header authorization" });
   return flaws;
+}
+
+function hasUser(address: string): boolean {
+  if (!URL.canParse(address)) return false;
+  const { username, password } = new URL(address);
+  return username !== "" || password !== "";
 }
 
 /** The scheme, host and port that a request goes to. */
