@@ -24,7 +24,8 @@ export function copyKeys(ring: TestKeyring, name: string, count: number): Promis
         key.id,
       );
       storage.sql.exec(
-        `INSERT INTO version SELECT ${copied("version", { id: `id || '-${n}'`, keyId: id })} FROM version WHERE keyId = ?`,
+        `INSERT INTO version SELECT ${copied("version", { id: `substr(id, 1, 12) || '${endOf(n)}'`, keyId: id })}
+         FROM version WHERE keyId = ?`,
         key.id,
       );
       storage.sql.exec(
@@ -34,6 +35,13 @@ export function copyKeys(ring: TestKeyring, name: string, count: number): Promis
       );
     }
   });
+}
+
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/** Five digits of base62 that end a version's id, the last one of any kind. */
+function endOf(n: number): string {
+  return String(n).padStart(4, "0") + DIGITS.charAt(n % DIGITS.length);
 }
 
 /** How many keys have exactly this policy and a next rotation. */
