@@ -208,7 +208,7 @@ function stepsOf(
     ),
     step(
       "deliver",
-      `${links.length} destinations get it, ${required} of which have to confirm${back}${besides}`,
+      `it goes to ${count(links.length, "destination")}, of which ${required} must confirm${back}${besides}`,
     ),
     step("promote", "the new version is current"),
     ...(overlap === "none"
@@ -232,6 +232,12 @@ function untilWhat(hold: PlannedHold | null): string {
 /** A length of time for people. */
 function words(ms: number): string {
   const minutes = Math.round(ms / 60_000);
-  if (minutes < 120) return `${minutes} minutes`;
-  return minutes < 48 * 60 ? `${Math.round(minutes / 60)} hours` : `${Math.round(minutes / 1_440)} days`;
+  if (minutes < 120) return count(minutes, "minute");
+  return minutes < 48 * 60
+    ? count(Math.round(minutes / 60), "hour")
+    : count(Math.round(minutes / 1_440), "day");
+}
+
+function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? "" : "s"}`;
 }

@@ -51,7 +51,8 @@ export class Desk {
     this.#origin = origin;
     const known = Object.entries({ ...FAKES, ...STORES }).map(([name, entry]) => serving(name, entry));
     const told = described.map((entry) => serving(entry.make().name, entry));
-    this.#served = new Map([...told, ...known]);
+    const isNew = ([name]: [string, Served]) => !known.some(([other]) => other === name);
+    this.#served = new Map([...known, ...told.filter(isNew)]);
   }
 
   get names(): string[] {
