@@ -80,9 +80,12 @@ export class Host {
     this.#sql = durableObjectSql(ctx.storage);
     this.#alarm = new Alarm(ctx.storage);
     this.#reports = new Reports(ctx, env, this.#sql);
-    this.#guard = new HistoryGuard(() => {
-      const { code = "" } = new Store(this.#sql).settings.identity() ?? {};
-      return registryOf(env).anchorOf(code);
+    this.#guard = new HistoryGuard(async () => {
+      const store = new Store(this.#sql);
+      const { code = "" } = store.settings.identity() ?? {};
+      const { anchor, nextStartAt } = await registryOf(env).standingOf(code);
+      this.#reports.makeUpFor(store, code, nextStartAt);
+      return anchor;
     });
     this.transfers = new TransferDesk({
       ctx,

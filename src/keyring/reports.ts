@@ -29,10 +29,24 @@ export class Reports {
     const at = store.due.earliestStartAt();
     const known = this.#startAt;
     if (at === null || (known !== undefined && known !== null && known <= at)) return;
+    this.#tellStart(identity.code, at);
+  }
+
+  /**
+   * A report may have died with the instance that made it.
+   * @param told what the registry knows, milliseconds since the epoch
+   */
+  makeUpFor({ due }: Store, code: string, told: number | null): void {
+    this.#startAt = told;
+    const at = due.earliestStartAt();
+    if (at !== null && (told === null || at < told)) this.#tellStart(code, at);
+  }
+
+  #tellStart(code: string, at: number): void {
     this.#startAt = at;
     this.#ctx.waitUntil(
       registryOf(this.#env)
-        .noteStart(identity.code, at)
+        .noteStart(code, at)
         .catch((error: unknown) => {
           this.#startAt = undefined;
           logBug(error);

@@ -61,6 +61,12 @@ export interface Anchor {
   hash: Uint8Array;
 }
 
+export interface Standing {
+  anchor: Anchor | null;
+  /** Milliseconds since the epoch. */
+  nextStartAt: number | null;
+}
+
 /** A version that is dead for good, in the order in which the registry heard of it. */
 export interface DeadVersion {
   at: number;
@@ -313,14 +319,16 @@ export class Registry extends DurableObject<Env> {
     });
   }
 
-  /** A keyring's anchor, or null when it has none yet. */
-  anchorOf(code: string): Anchor | null {
-    const [row] = this.#sql.all<{ seq: number | null; hash: Uint8Array | null }>(
-      "SELECT anchorSeq AS seq, anchorHash AS hash FROM keyring WHERE code = ?",
-      code,
-    );
+  /** What is known here of a keyring: its anchor, or null when it has none yet, and its next scheduled start. */
+  standingOf(code: string): Standing {
+    const [row] = this.#sql.all<{
+      seq: number | null;
+      hash: Uint8Array | null;
+      nextStartAt: number | null;
+    }>("SELECT anchorSeq AS seq, anchorHash AS hash, nextStartAt FROM keyring WHERE code = ?", code);
     const hash = bytesOf(row?.hash);
-    return row?.seq && hash ? { seq: row.seq, hash } : null;
+    const anchor = row?.seq && hash ? { seq: row.seq, hash } : null;
+    return { anchor, nextStartAt: row?.nextStartAt ?? null };
   }
 
   /** Dead versions of a keyring after a place in the list. */

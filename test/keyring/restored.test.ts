@@ -110,7 +110,7 @@ describe("a keyring restored to before a revocation", () => {
     await quiet(scene);
     await restore(scene, tables);
     expect(await verify(scene, secret)).toBe("chain-broken");
-    const { seq = Infinity } = (await registryOf(env).anchorOf(scene.code)) ?? {};
+    const { seq = Infinity } = (await registryOf(env).standingOf(scene.code)).anchor ?? {};
     const length = () => inside(scene, (store) => store.events.head()?.seq ?? 0);
     while ((await length()) <= seq) await scene.must("GET", "/v1/keys");
     await abortAllDurableObjects();
@@ -172,7 +172,7 @@ describe("a keyring whose history is whole", () => {
   it("is closed while the registry cannot say so, and opens by itself", async () => {
     const scene = await makeScene();
     const { secret } = await scene.key({});
-    const asked = vi.spyOn(Registry.prototype, "anchorOf").mockImplementation(() => {
+    const asked = vi.spyOn(Registry.prototype, "standingOf").mockImplementation(() => {
       throw new Error("the registry is out");
     });
     await abortAllDurableObjects();
@@ -186,9 +186,9 @@ describe("a revocation", () => {
   it("is on record in the registry before its caller hears of it", async () => {
     const scene = await makeScene();
     await scene.key({});
-    const before = await registryOf(env).anchorOf(scene.code);
+    const { anchor: before } = await registryOf(env).standingOf(scene.code);
     await scene.must("POST", "/v1/keys/billing/revoke", { reason: "test" });
-    const anchor = await registryOf(env).anchorOf(scene.code);
+    const { anchor } = await registryOf(env).standingOf(scene.code);
     expect(anchor?.seq).toBeGreaterThan(before?.seq ?? 0);
     const id = await inside(scene, (store) => store.versions.select("")[0]?.id);
     const dead = await registryOf(env).deadOf(scene.code, { at: 0, versionId: "" }, 10);

@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { keyringOf } from "../../src/keyring/stub.ts";
 import { sweep } from "../../src/keyring/sweep.ts";
 import { pass } from "../support/clock.ts";
-import { alarmAt, inside, quiet, runUntil } from "../support/inside.ts";
+import { eventually } from "../support/eventually.ts";
+import { alarmAt, crash, inside, quiet, runUntil } from "../support/inside.ts";
 import { inRegistry, insertKeyrings } from "../support/registry.ts";
 import { cron, makeScene, type Scene } from "../support/scene.ts";
 
@@ -47,6 +48,24 @@ describe("the registry's row of a keyring", () => {
     await quiet(scene);
     const { nextRotationAt } = await scene.read();
     expect(await nextStartAt(scene)).toBe(Date.parse(nextRotationAt ?? ""));
+  });
+
+  it.each([
+    ["was never made", null],
+    ["was of a later start", 24 * HOUR],
+  ])("is right again at the next call, where the report that died with its instance %s", async (_, later) => {
+    const scene = await makeScheduled("1h");
+    const planned = Date.parse((await scene.read()).nextRotationAt ?? "");
+    await eventually(async () => expect(await nextStartAt(scene)).toBe(planned));
+    await inRegistry((_registry, { storage }) => {
+      const told = later === null ? null : planned + later;
+      storage.sql.exec("UPDATE keyring SET nextStartAt = ? WHERE code = ?", told, scene.code);
+    });
+    await scene.read();
+    expect(await nextStartAt(scene)).not.toBe(planned);
+    await crash(scene);
+    await scene.read();
+    await eventually(async () => expect(await nextStartAt(scene)).toBe(planned));
   });
 
   it("is right again after a failure, too", async () => {

@@ -213,7 +213,7 @@ export class TransferDesk {
     const { keyring, exportedAt } = reader.header;
     const { code } = keyring;
     const registry = registryOf(env);
-    const [anchor, dead] = [await registry.anchorOf(code), await listDead(registry, code)];
+    const [{ anchor }, dead] = [await registry.standingOf(code), await listDead(registry, code)];
     // Those awaits let others in: what was empty may not be any more.
     const problem = this.#findProblem(reader.header);
     if (problem) return err(problem);
