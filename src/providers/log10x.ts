@@ -68,7 +68,7 @@ export const log10x: Provider = {
       "The old key is dead the moment that the new one is made; nothing brings it back.",
       "The new key may be refused for some seconds; a refusal counts only once 30 seconds have passed.",
       "A rotation that was answered by 429 or 5xx, or not at all, is not repeated before the old key was seen to work still, twice. The service's own client repeats it at once, which loses the key when the first call took effect.",
-      "A demo account is answered 403. The rotation then fails with that as its problem, and nothing has changed.",
+      "A demo account is answered 403. The rotation then fails with that as its problem, and nothing has changed; a schedule asks again in a day.",
       "The value is the key alone, also with `envId`: whoever uses an environment adds `/<envId>` itself.",
     ],
     unverified: ["How long a rotation may take at the service; 60 seconds are waited for."],

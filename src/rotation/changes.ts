@@ -227,7 +227,10 @@ function close(context: EngineContext, rotation: RotationRow): void {
     const wait = backoffMs(BACKOFF_MS, failures, randomUnit(context.random));
     const isOver = key.state === "active" && !isOfUse(context, keyId);
     store.keys.update(key, {
-      ...(rotation.state === "failed" && { failures: failures + 1, retryAt: now + wait }),
+      ...(rotation.state === "failed" && {
+        failures: failures + 1,
+        retryAt: Math.max(now + wait, key.retryAt ?? 0),
+      }),
       ...(isOver && { state: "revoked" }),
     });
     resumeCurrent(context, keyId);

@@ -44,6 +44,9 @@ export function applyEffect(
       return { ...rotation, intentAt: null };
     case "lose-key":
       return loseKey(context, rotation, next.problem);
+    case "rest-schedule":
+      context.store.keys.update(keyOf(context, rotation), { retryAt: context.now() + DAILY_MS });
+      return rotation;
     case "announce-blocked":
       announce(context, rotation, "key.rotation.blocked", next);
       return rotation;

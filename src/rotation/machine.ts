@@ -117,7 +117,7 @@ function minting(at: Position, outcome: Outcome, facts: Facts, now: number): Tra
     case "mint-refused":
       return clockRuns(facts) || facts.escalated
         ? block(again, outcome.problem, facts, now)
-        : finish({ state: "failed", problem: outcome.problem }, [], facts, now);
+        : finish({ state: "failed", problem: outcome.problem }, ["rest-schedule"], facts, now);
     case "mint-postponed":
       return block(again, outcome.problem, facts, now, outcome.retryAfterMs);
     case "mint-in-doubt":

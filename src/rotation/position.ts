@@ -107,6 +107,8 @@ export type Effect =
   | "discard-new"
   | "lose-version"
   | "lose-key"
+  /** The service said no for good: the schedule asks again in a day, not in a moment. */
+  | "rest-schedule"
   | "announce-blocked"
   | "announce-at-risk"
   | "announce-attention";

@@ -1,14 +1,20 @@
 /** The traps of Log10x: a new key that is refused at first, demo accounts, and calls that must not be repeated. */
 import { expect, it } from "vitest";
+import { parseDuration } from "../../src/duration.ts";
 import { FakeLog10x } from "../lab/services/log10x.ts";
 import { FAKES } from "../lab/services/registry.ts";
 import { type Account, callsOf, openAccount, runFor } from "../support/account.ts";
+import { pass } from "../support/clock.ts";
 import { quiet } from "../support/inside.ts";
+import { cron } from "../support/scene.ts";
 
-async function begin(config: Record<string, unknown> = {}): Promise<Account<FakeLog10x>> {
+async function begin(
+  config: Record<string, unknown> = {},
+  policy: Record<string, unknown> = {},
+): Promise<Account<FakeLog10x>> {
   const fake = new FakeLog10x();
   const { secret } = fake.make("by hand");
-  return openAccount(fake, { key: { fields: { secret }, config } });
+  return openAccount(fake, { key: { fields: { secret }, config, policy } });
 }
 
 it("waits while the new key is refused at first: within 30 seconds that says nothing", async () => {
@@ -35,6 +41,27 @@ it("says that a demo account's key cannot be rotated, and asks once", async () =
   expect(callsOf(account)).toEqual(["test 200", "mint 403"]);
   expect(fake.holderOf(hook.secret)).toBeDefined();
   expect(await scene.stages()).toEqual(["current"]);
+});
+
+it("is not asked again by the schedule for a day", async () => {
+  const account = await begin({}, { maxAge: "30d", allowDowntime: true });
+  const { fake, scene } = account;
+  fake.isDemo = true;
+  pass("30d");
+  await cron();
+  await quiet(scene);
+  const asked = () => fake.journal.filter((line) => line.startsWith("mint ")).length;
+  expect(asked()).toBe(1);
+  const failedAt = Date.now();
+  expect(Date.parse((await scene.read()).nextRotationAt ?? "")).toBe(failedAt + parseDuration("1d"));
+  await runFor(account, "23h");
+  await cron();
+  await quiet(scene);
+  expect(asked()).toBe(1);
+  await runFor(account, "1h");
+  await cron();
+  await quiet(scene);
+  expect(asked()).toBe(2);
 });
 
 it("never repeats a rotation that was answered by 5xx: it took effect, so the old key is found dead and the new value lost", async () => {

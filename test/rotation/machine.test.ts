@@ -128,7 +128,7 @@ describe("minting and testing that go wrong", () => {
   it("fails when the service refuses to mint", () => {
     const { next, effects } = go(at("mint"), { kind: "mint-refused", problem: "403" }, { hasNew: false });
     expect(next).toMatchObject({ step: "done", state: "failed", problem: "403" });
-    expect(effects).toEqual([]);
+    expect(effects).toEqual(["rest-schedule"]);
   });
 
   it("waits when the service says later, and looks at everything again", () => {
