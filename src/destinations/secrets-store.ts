@@ -168,12 +168,14 @@ async function explain(context: DestinationContext, failed: Failed, added: numbe
 /** Which secrets there are; never their values. */
 async function list(context: DestinationContext): Promise<ApiAnswer<Secret[]>> {
   const all: Secret[] = [];
-  for (let page = 1; ; page++) {
+  for (let page = 1; page <= MAX_PAGES; page++) {
     const answer = await listPage(context, page, PAGE);
     if (answer.kind !== "ok") return answer;
     all.push(...answer.value);
-    if (answer.value.length < PAGE || page === MAX_PAGES) return { ...answer, value: all };
+    // A page may hold less than was asked for: only an empty one is the end for sure.
+    if (answer.value.length === 0) return { ...answer, value: all };
   }
+  return { kind: "unreadable", problem: `the list of secrets goes on after ${MAX_PAGES} pages` };
 }
 
 function listPage(context: DestinationContext, page: number, perPage: number) {

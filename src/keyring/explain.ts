@@ -42,7 +42,8 @@ function retryOf({ id }: RotationRow): string {
 function afterFailure(store: Store, row: RotationRow): Explanation {
   const key = store.keys.get(row.keyId);
   const current = store.versions.current(row.keyId)?.number;
-  const kept = current === undefined ? "" : `Version ${current} is current and still works. `;
+  // Whether it still works the service alone knows, where that ends the old one by itself.
+  const kept = current === undefined ? "" : `Version ${current} is still current. `;
   const next = key?.dueAt ?? null;
   const when = next === null ? "" : ` The schedule tries again at ${new Date(next).toISOString()}.`;
   return { waitsFor: null, remedy: `${kept}Mend what it names, then rotate the key again.${when}` };

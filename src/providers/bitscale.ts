@@ -86,7 +86,9 @@ export const bitscale: Provider = {
       { schema: rotated },
     );
     if (answer.kind !== "ok") return unminted(answer);
-    const { report, value } = answer;
+    const { report, value, status } = answer;
+    if (value.api_key === fields.secret)
+      return { kind: "in-doubt", problem: `${report.host} answered ${status} with the old key`, report };
     return { kind: "minted", fields: { secret: value.api_key }, reference: marker, report };
   },
 

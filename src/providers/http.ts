@@ -104,14 +104,22 @@ function oldEndsAt(
   now: number,
 ): number | undefined {
   if (overlap.kind !== "provider" || again) return undefined;
+  const fixed = fixedLastsMs({ overlap, mint });
+  if (fixed !== undefined) return now + fixed;
   const names = placeholdersOf(mint);
   const lasts = [
     ...(names.includes("graceHours") ? [hoursOf(graceMs) * HOUR_MS] : []),
     ...(names.includes("graceSeconds") ? [secondsOf(graceMs) * 1_000] : []),
   ];
-  if (overlap.lasts !== undefined && lasts.length === 0) return now + parseDuration(overlap.lasts);
   // Where only the answer says when, and does not, what was asked for is all that is known.
   return now + (lasts.length > 0 ? Math.min(...lasts) : graceMs);
+}
+
+/** How long the service keeps an old key where the request says nothing of that. */
+function fixedLastsMs({ overlap, mint }: Pick<Description, "overlap" | "mint">): number | undefined {
+  if (overlap.kind !== "provider" || overlap.lasts === undefined) return undefined;
+  const isAsked = placeholdersOf(mint).some((name) => name === "graceHours" || name === "graceSeconds");
+  return isAsked ? undefined : parseDuration(overlap.lasts);
 }
 
 function hoursOf(ms: number): number {
@@ -290,11 +298,13 @@ export const http: Provider = {
     const description = descriptionSchema.parse(config);
     const { overlap, propagation, timeout, test, revoke, find: search, rateLimit } = description;
     const keyConfig = keyConfigOf(description);
+    const oldLastsMs = fixedLastsMs(description);
     const fields = fieldsCalled(moreFieldsOf(description));
     return {
       ...undescribed,
       overlap: overlap.kind,
       ...(overlap.kind === "ours" && overlap.maxLive !== undefined && { maxLive: overlap.maxLive }),
+      ...(oldLastsMs !== undefined && { oldLastsMs }),
       timeoutMs: parseDuration(timeout),
       propagationMs: parseDuration(propagation),
       repeatsMint: description.mint.repeatable,

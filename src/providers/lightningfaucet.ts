@@ -4,8 +4,8 @@
  */
 import { z } from "zod";
 import { addressSetting } from "./address.ts";
-import { callApi, readyBy, testedBy, unminted, VALUE_UNKNOWN } from "./http-client.ts";
-import type { PreflightResult, Provider, ProviderContext } from "./provider.ts";
+import { callApi, type Failed, readyBy, testedBy, unminted, VALUE_UNKNOWN } from "./http-client.ts";
+import type { MintResult, PreflightResult, Provider, ProviderContext } from "./provider.ts";
 
 const TIMEOUT_MS = 60_000;
 const MINUTE_MS = 60_000;
@@ -51,11 +51,25 @@ const failure = z.object({ success: z.literal(false), error: z.string().catch(""
 const ABOUT_THE_KEY =
   /(invalid|unknown|expired|revoked|inactive) (api[ _-]?)?key|key (is )?(invalid|unknown|not found|expired|revoked|inactive)|unauthori[sz]ed/i;
 const KEY_REFUSED = "key_refused";
+/** Words about who asks for what: nothing was done. */
+const ABOUT_WHO_ASKS =
+  /agent (\d+ )?(is )?(not found|unknown|suspended|inactive)|(unknown|no such|invalid) (agent|action)|operator.*required|not (your|allowed|permitted)|forbidden|rate limit/i;
+const ASKED_WRONGLY = "asked_wrongly";
+const NOT_SUCCESSFUL = "not_successful";
 
 function codeOf(body: unknown): string | undefined {
   const failed = failure.safeParse(body).data;
   if (!failed) return undefined;
-  return ABOUT_THE_KEY.test(failed.error) ? KEY_REFUSED : "not_successful";
+  if (ABOUT_THE_KEY.test(failed.error)) return KEY_REFUSED;
+  return ABOUT_WHO_ASKS.test(failed.error) ? ASKED_WRONGLY : NOT_SUCCESSFUL;
+}
+
+/** An error in a 200 may come of a rotation that was done, unless it is of what was asked: the key, the agent, the operator. */
+function unregenerated(failed: Failed): MintResult {
+  const isUnclear = failed.kind === "status" && failed.status < 300 && failed.code === NOT_SUCCESSFUL;
+  if (!isUnclear) return unminted(failed);
+  const { problem, report } = failed;
+  return { kind: "in-doubt", problem, ...(report && { report }) };
 }
 
 function ask<Schema extends z.ZodType>(
@@ -97,6 +111,10 @@ async function check(
   return { kind: "green", report, account: `${value.type} ${value.id}` };
 }
 
+function usualCooldown(agentId: number | undefined): number {
+  return COOLDOWN_MS[agentId === undefined ? "operator" : "agent"];
+}
+
 /** Until when withdrawals are held back, milliseconds since the epoch: what the answer says, if that is a time at all. */
 function cooldownOf(told: unknown, now: number, usualMs: number): number {
   const at =
@@ -125,7 +143,7 @@ export const lightningfaucet: Provider = {
       "The old key is dead the moment that the new one is made; nothing brings it back.",
       "A call to rotate is never repeated. When its answer was lost, the old key is tested: if it still works nothing happened, if not the new value is lost and a person hands one in.",
       "Withdrawals are held back after a rotation: 60 minutes for an operator, 30 for an agent. The answer says until when; Rekey keeps that as `cooldownUntil` and starts no scheduled rotation before it.",
-      'An answer of 200 with `"success":false` is an error.',
+      'An answer of 200 with `"success":false` is an error. Unless its words are about the key, the agent or the operator, a rotation may have been done all the same: the old key is tested.',
       'When Rekey rotates the operator\'s key, too, give the connection `{"credential":{"key":"<its name>"}}`: every call then uses the present value, the new one from the moment that it is there, and neither rotates while the other is at it.',
     ],
     unverified: [
@@ -152,6 +170,8 @@ export const lightningfaucet: Provider = {
   opensApi: false,
   adopts: true,
   defaultCooldown: "0",
+
+  restsMs: (config) => usualCooldown(keySettings.parse(config).agentId),
 
   async preflight(context) {
     const { agentId } = keySettings.parse(context.config);
@@ -186,15 +206,14 @@ export const lightningfaucet: Provider = {
         ? { action: "regenerate_operator_key" }
         : { action: "regenerate_agent_key", agent_id: agentId }),
     });
-    if (answer.kind !== "ok") return unminted(answer);
+    if (answer.kind !== "ok") return unregenerated(answer);
     const { report, value, status } = answer;
     const fresh = [value.new_api_key, value.api_key].find(
       (one) => one !== undefined && one !== old && one !== asks,
     );
     if (fresh === undefined)
       return { kind: "in-doubt", problem: `${report.host} answered ${status} without a new key`, report };
-    const usualMs = COOLDOWN_MS[agentId === undefined ? "operator" : "agent"];
-    const cooldownUntil = cooldownOf(value.cooldown_until, context.now, usualMs);
+    const cooldownUntil = cooldownOf(value.cooldown_until, context.now, usualCooldown(agentId));
     return { kind: "minted", fields: { secret: fresh }, reference: marker, cooldownUntil, report };
   },
 

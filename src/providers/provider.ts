@@ -171,6 +171,8 @@ export interface Provider {
   readonly overlap: Overlap;
   /** Keys that may live at the service at once, for overlap `ours`. */
   readonly maxLive?: number;
+  /** For overlap `provider`: how long the service keeps an old key, whatever it is asked for. Absent where it is as long as asked. Milliseconds. */
+  readonly oldLastsMs?: number;
   /** Minting is a function of ours and cannot be in doubt. */
   readonly local: boolean;
   /** The longest that a call to mint may run. Milliseconds. */
@@ -208,6 +210,10 @@ export interface Provider {
   readonly opensApi: boolean;
   /** Takes existing values in another format. */
   readonly adopts: boolean;
+  /**
+   * How long the service holds something back after each mint, by a key's settings, for when its answer was lost. Milliseconds.
+   */
+  restsMs?(config: Record<string, unknown>): number;
   /** Cooldown after a rotation by hand, when the policy names none. */
   readonly defaultCooldown: string;
   /** Where settings decide what can be done, a connection's or, without one, a key's own: the provider as they make it. */

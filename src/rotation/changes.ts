@@ -191,9 +191,11 @@ function keepNews(context: EngineContext, rotation: RotationRow, { orphans, seen
   if (orphans?.length) {
     patch.seen = [...(seen ?? rotation.seen ?? []), ...orphans];
     const key = keyOf(context, rotation);
-    if (context.providerOf(key).overlap === "provider" && rotation.oldEndsAt === null) {
+    const { overlap, oldLastsMs } = context.providerOf(key);
+    if (overlap === "provider" && rotation.oldEndsAt === null) {
       // It took effect, so the old one's clock runs since then at the latest: count from the intent.
-      patch.oldEndsAt = (rotation.intentAt ?? context.now()) + graceMs(key.policy, rotation.grace);
+      const lasts = oldLastsMs ?? graceMs(key.policy, rotation.grace);
+      patch.oldEndsAt = (rotation.intentAt ?? context.now()) + lasts;
     }
   }
   return { ...rotation, ...patch };

@@ -17,6 +17,7 @@ import { advanceRotation, startRotation } from "./changes.ts";
 import { dropRevisions } from "./connections.ts";
 import { type EngineContext, record } from "./context.ts";
 import { closeIfUseless, killVersion } from "./effects.ts";
+import { seeksMarkers } from "./facts.ts";
 import { supersede } from "./sends.ts";
 import { markerOf } from "./steps/mint.ts";
 
@@ -237,7 +238,7 @@ function replace(
     const problem = "its new version leaked";
     advanceRotation(context, rotation, { outcome: { kind: "taken-over", problem } });
   }
-  const canFind = context.providerOf(key).find !== undefined;
+  const canFind = seeksMarkers(context.providerOf(key));
   const heir = canFind && rotation && (rotation.doubts > 0 || rotation.sought) ? rotation : undefined;
   const markers = heir && [
     ...(heir.sought ?? []),

@@ -276,7 +276,12 @@ function loseKey(context: EngineContext, rotation: RotationRow, problem: string 
     const dead = killVersion(context, old, "lost");
     store.versions.update(dead, { serviceRevokedAt: context.now() });
   }
-  store.keys.update(keyOf(context, rotation), { state: "lost" });
+  const rests = context.providerOf(key).restsMs?.(key.config);
+  store.keys.update(keyOf(context, rotation), {
+    state: "lost",
+    // Lost is what was made, so the service holds back what it does after each mint.
+    ...(rests !== undefined && { heldUntil: Math.max(key.heldUntil ?? 0, context.now() + rests) }),
+  });
   record(context, {
     type: "key.lost",
     actor: "rekey",

@@ -22,7 +22,7 @@ export function factsOf(context: EngineContext, rotation: RotationRow): Facts {
     mints: rotation.mints,
     settleAt: rotation.settleAt,
     isMinting: rotation.intentAt !== null,
-    maySurface: provider.find !== undefined && (rotation.doubts > 0 || rotation.sought !== null),
+    maySurface: seeksMarkers(provider) && (rotation.doubts > 0 || rotation.sought !== null),
     oldEndsAt: rotation.oldEndsAt,
     mintedAt: fresh?.issuedAt ?? null,
     propagationMs: provider.propagationMs,
@@ -49,13 +49,21 @@ export function mayHaveMinted({ providerOf, store }: EngineContext, rotation: Ro
   const { keyId, doubts, intentAt, toVersion, oldEndsAt, sought, mints } = rotation;
   if (sought !== null || intentAt !== null || oldEndsAt !== null) return true;
   const key = store.keys.get(keyId);
-  const maySurface = doubts > 0 && key !== undefined && providerOf(key).find !== undefined;
+  const maySurface = doubts > 0 && key !== undefined && seeksMarkers(providerOf(key));
   return maySurface || (mints > 0 && toVersion !== null);
+}
+
+/**
+ * Whether what carries a marker of ours is looked for, and ended where nobody has its value. Not where only the old value can ask for the
+ * next one and dies of it: what is found there is all that still works, and a person may get hold of it.
+ */
+export function seeksMarkers({ find, overlap, needsFirst = false }: Provider): boolean {
+  return find !== undefined && !(overlap === "none" && needsFirst);
 }
 
 /** The surest way that a provider offers to settle a mint in doubt. */
 export function resolverOf(provider: Provider): Resolver {
-  if (provider.find) return "find";
+  if (seeksMarkers(provider)) return "find";
   if (provider.repeatsMint) return "repeat";
   if (provider.overlap === "none") return provider.test ? "old-value" : "nobody";
   return provider.list ? "list" : "nobody";

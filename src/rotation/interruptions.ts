@@ -24,7 +24,7 @@ export function stop(at: Position, problem: string, facts: Facts, now: number): 
 export function retry(at: Position, facts: Facts, now: number, byPerson = true): Transition {
   if (at.step === "done" || at.step === "deliver" || at.step === "put-back") return stay(at);
   if (at.step === "settle" && at.state === "needs-human")
-    return byPerson ? mintAgain(at, facts, now) : stay(at);
+    return byPerson ? mintAgain(at, facts, now, true) : stay(at);
   // Impatience decides nothing before the call can no longer be running; only looking for the marker may start earlier.
   const waits = at.step === "sweep" || (at.step === "settle" && facts.resolver !== "find");
   const dueAt = waits ? Math.max(now, facts.settleAt ?? now) : now;

@@ -83,15 +83,23 @@ export function wait(at: Position, facts: Facts, now: number, latest: number): P
   return later(at, { problem: at.problem ?? "" }, facts, now, latest);
 }
 
-/** It is known now that no value was lost that still works, so another attempt is safe, once all is green and a slot is free again. */
-export function mintAgain(at: Position, facts: Facts, now: number): Transition {
+/**
+ * It is known now that no value was lost that still works, so another attempt is safe, once all is green and a slot is free again. A service
+ * whose answers go on being lost is asked at longer and longer intervals.
+ */
+export function mintAgain(at: Position, facts: Facts, now: number, byPerson = false): Transition {
   if (at.ending) return finish(at.ending, [], facts, now);
   if ((facts.oldEndsAt ?? Infinity) <= now)
     return lose("the old value ran out before a new one was had", facts, now);
-  if (now >= facts.deadlineAt && facts.overlap === "ours" && !facts.escalated) {
+  if (now >= facts.deadlineAt && !clockRuns(facts) && !facts.escalated) {
     return finish({ state: "failed", problem: at.problem }, [], facts, now);
   }
-  return { next: go("preflight", now), effects: [] };
+  return { next: go("preflight", now + (byPerson ? 0 : waitToMint(facts))), effects: [] };
+}
+
+/** Before another mint: none after the first one that came to nothing, then longer each time. */
+function waitToMint({ mints, unit }: Facts): number {
+  return mints < 2 ? 0 : backoffMs(BACKOFF_MS, mints - 2, unit);
 }
 
 export function lose(problem: string, facts: Facts, now: number): Transition {
@@ -130,8 +138,7 @@ export function rejected(problem: string, facts: Facts, now: number): Transition
     return finish({ state: "failed", problem }, ["discard-new"], facts, now);
   }
   // There is no staying with the old one. A service that goes on making bad ones is not asked without pause.
-  const tries = facts.mints - 2;
-  const wait = tries < 0 ? 0 : backoffMs(BACKOFF_MS, tries, facts.unit);
+  const wait = waitToMint(facts);
   // Until another is there, or should none ever come, the places that may have the new one get back what still works.
   const back: Effect[] = facts.oldIsCurrent && facts.wasAttempted ? ["send-old"] : [];
   return { next: { ...go("preflight", now + wait), problem }, effects: [...back, "discard-new"] };

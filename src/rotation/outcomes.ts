@@ -47,7 +47,8 @@ export function settleDelivery(context: EngineContext, delivery: DeliveryRow, se
   } else if (sent.kind === "probed") {
     goOnAfterProbe(context, delivery, destination, result);
   } else if (result.kind === "held") {
-    if (destinationOf(to.type).claims?.(to.config)) awaitClaim(context, delivery, result);
+    const isNew = delivery.deliveredAt === null;
+    if (isNew && destinationOf(to.type).claims?.(to.config)) awaitClaim(context, delivery, result);
     else hold(context, delivery, result);
   } else {
     retryOrFail(context, delivery, result, mayStillLand(sent) ? delivery.leaseUntil : delivery.landsUntil);

@@ -35,7 +35,7 @@ export function replayDelivery({ store, now }: EngineContext, delivery: Delivery
   return store.deliveries.update(delivery, {
     state: "pending",
     attempt: 0,
-    deliveredAt: null,
+    // That its place has claimed the value once is not forgotten: a receiver that knows the message need not claim it again.
     acknowledgedAt: null,
     dueAt: now(),
   });

@@ -29,18 +29,48 @@ async function cooldownOf({ scene }: Lightning): Promise<string | null> {
 }
 
 describe("an error in a 200", () => {
-  it("of a rotation means that nothing was done", async () => {
+  it.each(["Agent not found", "Operator access required", "Rate limit exceeded"])(
+    "about who asks for what means that nothing was done: %s",
+    async (words) => {
+      const account = await beginOperator();
+      const { fake, scene, hook } = account;
+      fake.refusesWith = words;
+      const { id } = await scene.rotate();
+      await runFor(account, "1d");
+      expect(await scene.rotation(id)).toMatchObject({
+        state: "failed",
+        problem: "lightningfaucet.com answered 200 asked_wrongly",
+      });
+      expect(callsOf(account)).toEqual(["test 200", "mint 200"]);
+      expect(fake.holderOf(hook.secret)).toBeDefined();
+    },
+  );
+
+  it("of any other kind is no word about the rotation: the old key says that nothing was done, twice", async () => {
     const account = await beginOperator();
     const { fake, scene, hook } = account;
     fake.refusesWith = "Account is under review";
     const { id } = await scene.rotate();
     await runFor(account, "1d");
-    expect(await scene.rotation(id)).toMatchObject({
-      state: "failed",
-      problem: "lightningfaucet.com answered 200 not_successful",
-    });
-    expect(callsOf(account)).toEqual(["test 200", "mint 200"]);
+    expect(await scene.rotation(id)).toMatchObject({ live: false, state: "failed" });
+    const calls = callsOf(account);
+    expect(calls.slice(0, 4)).toEqual(["test 200", "mint 200", "test 200", "test 200"]);
+    expect(calls.filter((call) => call.startsWith("mint")).length).toBeLessThan(12);
     expect(fake.holderOf(hook.secret)).toBeDefined();
+    expect((await scene.read()).state).toBe("active");
+  });
+
+  it("of a rotation that was done all the same shows by the old key: the new one is lost, and somebody is told", async () => {
+    const account = await beginOperator();
+    const { fake, scene, hook } = account;
+    fake.failsAfterIt = "Internal error";
+    await scene.rotate();
+    await runFor(account, "1h");
+    expect(fake.holderOf(hook.secret)).toBeUndefined();
+    expect((await scene.read()).state).toBe("lost");
+    expect(await scene.events("key.lost")).toHaveLength(1);
+    // What is handed in rotates by schedule only after the service's own pause.
+    expect(callsOf(account).filter((call) => call.startsWith("mint"))).toHaveLength(1);
   });
 
   it("about the key is a refusal: the old one is seen dead", async () => {

@@ -88,7 +88,7 @@ describe("a rotation", () => {
     const [failed] = await scene.rotations();
     const { nextRotationAt } = await scene.read();
     expect(failed).toMatchObject({ state: "failed", waitsFor: null });
-    expect(failed?.remedy).toContain("Version 1 is current and still works");
+    expect(failed?.remedy).toContain("Version 1 is still current");
     expect(failed?.remedy).toContain(nextRotationAt ?? "no time");
   });
 });

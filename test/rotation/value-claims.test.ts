@@ -287,6 +287,27 @@ describe("a delivery that brings a claim", () => {
     expect(hook.deliveries).toHaveLength(3);
   });
 
+  it("is delivered by a 2xx alone when it is replayed to who has claimed it before", async () => {
+    const { scene, hook } = await makeClaiming();
+    await claimAs(hook.claimToken, latestClaim(hook));
+    const id = (await newest(scene))?.id;
+    await scene.must("POST", `/v1/deliveries/${id}/replay`);
+    await quiet(scene);
+    expect(await newest(scene)).toMatchObject({ state: "delivered" });
+    await runUntil(scene, Date.now() + 24 * 60 * MINUTE);
+    expect(hook.deliveries).toHaveLength(2);
+    expect(await scene.events("delivery.failing")).toEqual([]);
+  });
+
+  it("stays acknowledged when its value is claimed only afterwards", async () => {
+    const { scene, hook } = await makeClaiming();
+    const [message] = hook.deliveries;
+    const path = `/v1/deliveries/${message?.data.deliveryId}/acknowledge`;
+    expect((await request(message?.data.acknowledgeToken ?? "", "POST", path)).status).toBe(200);
+    expect((await claimAs(hook.claimToken, latestClaim(hook))).status).toBe(200);
+    expect(await newest(scene)).toMatchObject({ state: "acknowledged" });
+  });
+
   it("fails for good when nobody ever claims, and can still be replayed", async () => {
     const { scene, hook, secret } = await makeClaiming();
     await runUntil(scene, Date.now() + 8 * 24 * 60 * MINUTE);

@@ -38,6 +38,8 @@ export interface Abilities {
   tellsAccount?: boolean;
   /** New credentials show in lists only after this. */
   listLagMs?: number;
+  /** Until then it answers that they are gone to who revokes them, and does nothing. */
+  overlooksYoung?: boolean;
   /** It can be told to revoke although a mint ends the old value; where there is overlap, it always can. */
   revokes?: boolean;
   /** It refuses a credential that it still keeps, when it is told to. */
@@ -332,6 +334,7 @@ export class Service {
   #revoke(reference: string, account: string): true {
     const credential = this.credentials.find((one) => one.reference === reference && one.account === account);
     if (!credential) return true;
+    if (this.abilities.overlooksYoung && this.#now < credential.listedFrom) return true;
     if (credential.marker === PERSON && !this.#passesForOurs.has(reference))
       this.broken.push(`promise 4: ${reference}, made by a person, was revoked`);
     if (this.#isLive(credential) && !credential.isDisabled) this.beforeRevoke(credential);

@@ -213,6 +213,11 @@ function findMissing(description: Description): Flaw[] {
     const message = "is needed, or mint.answer.oldEndsAt, or {{graceHours}} or {{graceSeconds}} in mint";
     need(isTold || holds(mint, "graceHours", "graceSeconds"), ["overlap", "lasts"], message);
   }
+  need(
+    overlap.kind === "provider" || mint.answer.oldEndsAt === undefined,
+    ["mint", "answer", "oldEndsAt"],
+    "goes only with overlap `provider`: nobody else has the service end the old key at a time",
+  );
   if (find) {
     need(holds(mint, "marker"), ["mint"], "must hold {{marker}}, which find looks for");
     need(holds(revoke, "reference"), ["revoke"], "must hold {{reference}}, to end what find has found");

@@ -62,12 +62,7 @@ async function confirmDead(
   const credential = credentialOf(context, version);
   if (provider.test && (provider.verifiedHere || credential.fields)) {
     const result = await provider.test(asks, credential);
-    if (result.kind === "rejected") {
-      if (await mustBeKnown(context, provider, version)) return { kind: "seen-dead", confirmed: true };
-      // A value this young may be refused because the service does not know it yet.
-      const wait = version.issuedAt + provider.propagationMs - context.now();
-      return { kind: "unclear", retryAfterMs: wait > 0 ? wait : TIME_ASKED_AGAIN_MS };
-    }
+    if (result.kind === "rejected") return deadIfKnown(context, provider, version);
     return result.kind === "valid"
       ? { kind: "still-alive" }
       : { kind: "unclear", ...waitOf(result.retryAfterMs) };
@@ -77,9 +72,20 @@ async function confirmDead(
     if (result.kind === "failed") return { kind: "unclear", ...waitOf(result.retryAfterMs) };
     return result.references.includes(credential.reference)
       ? { kind: "still-alive" }
-      : { kind: "seen-dead", confirmed: true };
+      : deadIfKnown(context, provider, version);
   }
   return { kind: "seen-dead", confirmed: false };
+}
+
+/** A value that is young may be refused, or left out of a list, because the service does not know it yet. */
+async function deadIfKnown(
+  context: EngineContext,
+  provider: Provider,
+  version: VersionRow,
+): Promise<RetirementOutcome> {
+  if (await mustBeKnown(context, provider, version)) return { kind: "seen-dead", confirmed: true };
+  const wait = version.issuedAt + provider.propagationMs - context.now();
+  return { kind: "unclear", retryAfterMs: wait > 0 ? wait : TIME_ASKED_AGAIN_MS };
 }
 
 function waitOf(retryAfterMs: number | undefined) {

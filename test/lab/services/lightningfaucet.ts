@@ -19,6 +19,8 @@ export class FakeLightningFaucet extends FakeService {
   tellsCooldown: "iso" | "seconds" | "nonsense" | "not" = "iso";
   /** What it says, in a 200, to whoever asks for a new key. */
   refusesWith: string | undefined;
+  /** Words of an error that it answers after it rotated. */
+  failsAfterIt: string | undefined;
   /** Until when withdrawals are held back, by whose they are. */
   readonly cooldowns = new Map<string, number>();
   /** Keys that were made while a cooldown ran. */
@@ -79,6 +81,7 @@ export class FakeLightningFaucet extends FakeService {
     this.askedBy.push(asker.reference);
     this.end(old);
     const { secret } = this.make(old.label);
+    if (this.failsAfterIt !== undefined) return this.#failed(this.failsAfterIt);
     return Response.json({
       success: true,
       message: "The old key no longer works.",
