@@ -35,6 +35,8 @@ import { FAULTS, type Fault } from "./simulator.ts";
 const RUNS = Number(process.env.SIM_RUNS ?? 2_000);
 /** To repeat what went wrong. Without a number of runs they are always the same ones; `npm run sim` goes on from new seeds. */
 const SEED = process.env.SIM_SEED ?? (process.env.SIM_RUNS === undefined ? "2" : undefined);
+/** With the seed: one run alone, as its failure named it. */
+const PATH = process.env.SIM_PATH;
 const TRIGGER = "a second trigger";
 const SECOND_MS = 1_000;
 
@@ -151,6 +153,10 @@ it(`keeps its promises in ${RUNS} random runs`, { timeout: 7_200_000 }, async ()
       await run.simulator.runFor(12 * DAY_MS);
       expect(findBroken(run)).toEqual([]);
     }),
-    { numRuns: RUNS, ...(SEED !== undefined && { seed: Number(SEED) }) },
+    {
+      numRuns: RUNS,
+      ...(SEED !== undefined && { seed: Number(SEED) }),
+      ...(PATH !== undefined && { path: PATH }),
+    },
   );
 });

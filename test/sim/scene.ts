@@ -371,9 +371,11 @@ function findBrokenOf(run: Run, keyId: string): string[] {
         (version.stage === "revoking" && !cannotRevoke) || (version.stage === "pending" && !rotation?.live),
     )
     .map((version) => `version ${version.number} is still ${version.stage}`);
+  // What a clock that is behind ends, it ends late; one that is held is looked at again once a day.
+  const overdue = simulator.now + Math.min(0, simulator.skewMs) - HOUR_MS;
   const overstays = simulator.store.versions
     .ofKey(keyId)
-    .filter(({ stage, graceEndsAt }) => stage === "previous" && (graceEndsAt ?? 0) < simulator.now - HOUR_MS)
+    .filter(({ stage, graceEndsAt }) => stage === "previous" && (graceEndsAt ?? 0) < overdue)
     .map((version) => `version ${version.number} is in a grace that is long over`);
   // However it went, emergencies and revocations included: while there is a current value, it, or one in grace, is everywhere.
   const isServed = !rotation?.live && simulator.store.versions.current(keyId) !== undefined;
