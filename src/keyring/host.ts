@@ -250,7 +250,10 @@ export class Host {
     );
     if (!opened.ok) return opened;
     const context = opened.value;
+    // After a while, in an object that is still there: nothing depends on it.
+    const uses = new Uses(context.store, (run, delayMs) => void setTimeout(() => runLogged(run), delayMs));
     const engine = new Engine(context, {
+      storeUses: () => uses.write(),
       keepAlive: (work) => this.#ctx.waitUntil(work),
       arm: (at) => {
         this.#alarm.arm(at);
@@ -267,8 +270,6 @@ export class Host {
         ),
       onBug: logBug,
     });
-    // After a while, in an object that is still there: nothing depends on it.
-    const uses = new Uses(context.store, (run, delayMs) => void setTimeout(() => runLogged(run), delayMs));
     this.#open = { context, engine, uses };
     return ok(this.#open);
   }

@@ -54,6 +54,25 @@ export function findActable(
   return isMine ? ok(key) : err({ code: "not-yours", role: own.role });
 }
 
+/**
+ * Refuses a change of what several keys share to who has a role and may not act on every one of them.
+ * @param keysFrom keys after an id, a bounded number; none when there are no more
+ */
+export function findNotShared(
+  context: EngineContext,
+  caller: Caller,
+  keysFrom: (after: string) => readonly KeyRow[],
+): Failure | undefined {
+  if ((ownKey(context, caller)?.role ?? null) === null) return undefined;
+  for (let keys = keysFrom(""); keys.length > 0; keys = keysFrom(keys.at(-1)?.id ?? "")) {
+    for (const { id, state } of keys) {
+      const found = state === "deleted" ? undefined : findActable(context, caller, id);
+      if (found && !found.ok) return found.error;
+    }
+  }
+  return undefined;
+}
+
 /** Refuses a role above the caller's: an operator makes operators and agents, an agent makes agents of its own subject. */
 export function findRoleExcess(
   context: EngineContext,

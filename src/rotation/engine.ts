@@ -38,6 +38,8 @@ export interface EngineHost {
   arm(at: number | null): void;
   /** Runs something in a moment, and keeps the process alive until then. Whatever fails in it is a bug. */
   soon(run: () => void): void;
+  /** Stores what verification has counted and not written yet: a grace is about to be looked at. */
+  storeUses?(): void;
   /** A bug: a step threw. Never called for what a service did. */
   onBug(error: unknown): void;
 }
@@ -345,6 +347,7 @@ export class Engine {
       }
       const outcome = await retireVersion(this.#context, before);
       const uses = outcome ? undefined : await askForUses(this.#context, before);
+      if (!outcome) this.#host.storeUses?.();
       row = await this.#commit(() => {
         const fresh = store.versions.get(before.id);
         if (!fresh || fresh.claim !== before.claim) return undefined;

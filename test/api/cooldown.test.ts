@@ -71,6 +71,20 @@ const POWERS: [string, (call: Call, stolen: Stolen) => ReturnType<Call>][] = [
   ],
   ["delete a destination", (call) => call("DELETE", "/v1/destinations/spare")],
   [
+    "change a shared policy",
+    (call) => call("PATCH", "/v1/policies/shared", { body: { policy: { grace: "0" } } }),
+  ],
+  ["hold the schedule", (call) => call("POST", "/v1/settings/hold", { body: { reason: "mine now" } })],
+  ["release a hold", (call) => call("POST", "/v1/settings/release")],
+  ["change settings", (call) => call("PATCH", "/v1/settings", { body: { heartbeat: "1d" } })],
+  [
+    "say for a consumer that it has switched",
+    async (call, { ring }) => {
+      const { body } = await ring.call<{ items: { id: string }[] }>("GET", "/v1/deliveries?key=billing");
+      return call("POST", `/v1/deliveries/${body.items[0]?.id}/acknowledge`);
+    },
+  ],
+  [
     "send a key somewhere else",
     (call) => call("PATCH", "/v1/keys/billing", { body: { destinations: [{ id: "spare" }] } }),
   ],
@@ -245,6 +259,15 @@ describe("roles", () => {
       expectProblem(refused, 403, "not-yours", `${method} ${path}`);
     }
     expect(await snapshot(ring)).toEqual(before);
+    for (const [path, body] of [
+      ["/v1/policies/shared", { policy: { grace: "0" } }],
+      ["/v1/destinations/store", { config: { propagation: "1s" } }],
+    ] as const) {
+      await ring.call("PATCH", "/v1/keys/billing", { body: { policy: "shared" } });
+      const shared = await snapshot(ring);
+      expectProblem(await agent.call("PATCH", path, { body }), 403, "not-yours", path);
+      expect(await snapshot(ring)).toEqual(shared);
+    }
     const own = await agent.call("POST", "/v1/keys/its-own/rotate", { body: { reveal: "inline" } });
     expect(own.status).toBe(202);
     const self = await agent.call("POST", `/v1/keys/${agent.id}/rotate`, { body: { reveal: "inline" } });

@@ -232,6 +232,16 @@ describe("a grace that waits until the new version was seen and the old one is i
   });
 });
 
+it("a use that verification has not written yet counts at the last look at a grace", async () => {
+  const { scene, old } = await rotated({ grace: "3h", maxGrace: "20h", revokeWhen: ["oldIdle:2h"] });
+  const { graceEndsAt } = await oldVersion(scene);
+  const endsAt = Date.parse(graceEndsAt ?? "");
+  await until(scene, endsAt - 6 * MINUTE);
+  expect(await scene.verdict(old)).toBe("valid");
+  await until(scene, endsAt + 10 * MINUTE);
+  expect(await scene.verdict(old)).toBe("valid");
+});
+
 describe("a grace that something held", () => {
   const policy: Policy = { grace: "2h", maxGrace: "12h", revokeWhen: ["acknowledged"] };
 

@@ -8,7 +8,7 @@ import { isAcknowledgeToken } from "../../rotation/message-tokens.ts";
 import * as replay from "../../rotation/replay.ts";
 import { authenticate, type Caller, type Credential } from "../caller.ts";
 import { decodeCursor, encodeCursor } from "../page.ts";
-import { findActable } from "../power.ts";
+import { findActable, findCallerCooldown } from "../power.ts";
 import { type DeliveryView, viewDelivery } from "../views.ts";
 import { destinationNotFound } from "./destinations.ts";
 import { badCursor } from "./keys.ts";
@@ -51,6 +51,9 @@ export function acknowledgeDelivery(
   if (!row) return err(deliveryNotFound());
   const key = findActable(context, caller, row.keyId);
   if (!key.ok) return key;
+  // Where old versions live until this, saying it ends one.
+  const cooldown = findCallerCooldown(context, caller);
+  if (cooldown) return err(cooldown);
   const done = engine.acknowledgeDelivery(context, row, caller.id);
   return done.ok ? ok(viewDelivery(done.value)) : done;
 }

@@ -11,9 +11,11 @@ import { type EngineContext, record } from "../../rotation/context.ts";
 import { newClaimToken } from "../../rotation/message-tokens.ts";
 import type { Probe } from "../../rotation/probe.ts";
 import type { DestinationRow } from "../../store/destinations.ts";
+import type { KeyRow } from "../../store/keys.ts";
+import type { Store } from "../../store/store.ts";
 import { type Caller, findExcess } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
-import { findCallerCooldown, opensAt } from "../power.ts";
+import { findCallerCooldown, findNotShared, opensAt } from "../power.ts";
 import {
   type CallView,
   type DeliveryView,
@@ -123,8 +125,10 @@ export function patchDestination(
   const { store, vault } = context;
   const row = store.destinations.find(idOrName);
   if (!row) return err(destinationNotFound());
-  const cooldown = findCallerCooldown(context, caller);
-  if (cooldown) return err(cooldown);
+  const power =
+    findCallerCooldown(context, caller) ??
+    findNotShared(context, caller, (after) => usersAfter(store, row, after));
+  if (power) return err(power);
   const holder = input.name === undefined ? undefined : store.destinations.find(input.name);
   if (holder && holder.id !== row.id) return err({ code: "name-taken", holder: holder.id });
   const patch: Partial<DestinationRow> = input.name === undefined ? {} : { name: input.name };
@@ -164,6 +168,15 @@ export function patchDestination(
     data: { destinationId: row.id, changed: Object.keys(input).sort().join(" ") },
   });
   return ok(viewDestination(store, changed));
+}
+
+/** Keys that are sent to a destination, in order of their ids. */
+function usersAfter(store: Store, { id }: DestinationRow, after: string): KeyRow[] {
+  const ids = store.destinations.linksOfDestination(id).map(({ keyId }) => keyId);
+  return ids
+    .filter((keyId) => keyId > after)
+    .toSorted()
+    .flatMap((keyId) => store.keys.get(keyId) ?? []);
 }
 
 export function deleteDestination(

@@ -10,7 +10,7 @@ import type { KeyRow, Policy } from "../../store/keys.ts";
 import type { PolicyRow } from "../../store/policies.ts";
 import type { Caller } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
-import { findSelfRule, kinWithPolicy } from "../power.ts";
+import { findCallerCooldown, findNotShared, findSelfRule, kinWithPolicy } from "../power.ts";
 import { isoOf } from "../views.ts";
 import { needsReceiver } from "./create-key.ts";
 import { badCursor } from "./keys.ts";
@@ -127,6 +127,10 @@ export function patchPolicy(
     return err({ code: "no-receiver", usedBy: homeless.slice(0, MAX_SHOWN).map(({ id }) => id) });
   const selfish = input.policy && findSelfRule(context, caller, kinWithPolicy(context, caller, row.id));
   if (selfish) return err(selfish);
+  const refusal =
+    findCallerCooldown(context, caller) ??
+    findNotShared(context, caller, (after) => store.keys.withPolicy(row.id, after, MAX_LOOKED_AT));
+  if (refusal && !dryRun) return err(refusal);
   const effect = effectOf(context, row, policy);
   if (dryRun) return ok({ policy: viewPolicy(context, { ...row, name, policy }), effect });
   const renamed = store.policies.update(row, { name });
@@ -146,6 +150,8 @@ export function deletePolicy(
   if (!row) return err(policyNotFound());
   const users = store.keys.withPolicy(row.id, "", MAX_SHOWN).filter(({ state }) => state !== "deleted");
   if (users.length > 0) return err({ code: "in-use", usedBy: users.map(({ id }) => id) });
+  const cooldown = findCallerCooldown(context, caller);
+  if (cooldown) return err(cooldown);
   store.policies.remove(row);
   record(context, {
     type: "policy.deleted",

@@ -4,6 +4,7 @@ import { err, ok, type Result } from "../../result.ts";
 import { planHeartbeat } from "../../rotation/chores.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
 import type { Caller } from "../caller.ts";
+import { findCallerCooldown } from "../power.ts";
 import { isoOf } from "../views.ts";
 
 export interface HoldView {
@@ -60,6 +61,8 @@ export function patchSettings(
   caller: Caller,
   { limits, heartbeat, eventRetention }: PatchSettingsInput,
 ): Result<SettingsView, Failure> {
+  const cooldown = findCallerCooldown(context, caller);
+  if (cooldown) return err(cooldown);
   const { settings } = context.store;
   if (limits) {
     const known = getSettings(context).limits;
@@ -89,6 +92,8 @@ export function holdRotations(
   caller: Caller,
   { reason, until = undefined }: HoldInput,
 ): Result<SettingsView, Failure> {
+  const cooldown = findCallerCooldown(context, caller);
+  if (cooldown) return err(cooldown);
   const { settings } = context.store;
   const now = context.now();
   if (until !== undefined && until <= now) {
@@ -106,6 +111,8 @@ export function holdRotations(
 
 /** Lets scheduled rotations begin again. What fell due meanwhile is spread over the hour that follows. */
 export function releaseRotations(context: EngineContext, caller: Caller): Result<SettingsView, Failure> {
+  const cooldown = findCallerCooldown(context, caller);
+  if (cooldown) return err(cooldown);
   const { settings } = context.store;
   const now = context.now();
   const hold = settings.hold(now);
