@@ -89,6 +89,8 @@ export interface DestinationAbout {
   readonly calls: Readonly<Record<string, string>>;
   /** What is special, in sentences. */
   readonly notes: readonly string[];
+  /** What nobody has read in the service's own specification. Absent when all of it was. */
+  readonly unverified?: readonly string[];
   /** Settings for the page's example. */
   readonly example: Readonly<Record<string, unknown>>;
 }

@@ -51,6 +51,16 @@ export function renderDestinationPage(destination: Destination): string {
     "| --- | --- |",
     ...Object.entries(about.calls).map(([what, call]) => `| ${what} | ${call} |`),
     "",
+    ...(about.unverified
+      ? [
+          "## Not verified",
+          "",
+          "What nobody has read in the service's own specification:",
+          "",
+          ...about.unverified.map((one) => `- ${one}`),
+          "",
+        ]
+      : []),
     "This page is made from the code by `npm run docs`.",
     "",
   ];

@@ -72,6 +72,10 @@ export const secretsStore: Destination = {
       "A value has at most 65,536 bytes a field, an account 100 secrets: each field is one.",
       "In names every character but letters, digits and `_` becomes `_`.",
     ],
+    unverified: [
+      "How long until all readers see a new value: a minute is assumed.",
+      "How many secrets a page of the list may hold: an empty page is taken for its end.",
+    ],
     example: { connection: "cloudflare", storeId: "8f7a1cdced6342c18d223ece462fd88d" },
   },
   config: configSchema,

@@ -35,6 +35,7 @@ export const workerSecret: Destination = {
       "All fields of a value change in one deployment: no request sees the new one of one field with the old one of another.",
       "In names every character but letters, digits and `_` becomes `_`. A value has at most 5 KiB a field.",
     ],
+    unverified: ["How long until every instance of that Worker reads a new value: a minute is assumed."],
     example: { connection: "cloudflare", script: "shop" },
   },
   config: configSchema,

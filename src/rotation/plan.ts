@@ -107,7 +107,7 @@ export async function planRotation(
   };
 }
 
-/** What the provider answers to preflight; a service that can only list has to answer that, too. */
+/** What the provider answers to preflight. */
 async function askService(provider: Provider, asks: ProviderContext): Promise<PreflightResult> {
   if (provider.connection && !provider.connection.isOptional && !asks.connection)
     return { kind: "red", problem: "its connection has no credential" };

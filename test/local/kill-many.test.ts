@@ -95,7 +95,8 @@ it(`${KILLS} kills during ${ROTATIONS} rotations break no promise`, { timeout: 6
     PRIVATE_ALLOWLIST: `${new URL(labUrl).host},${hookHost}`,
     LAB_BUNDLE: bundle,
     LAB_URL: labUrl,
-    LOG_EVENTS: "none",
+    // Its lines are searched for the canary, too.
+    LOG_EVENTS: "all",
   });
   await rekey.start();
   const answers: string[] = [];

@@ -58,7 +58,7 @@ async function control<Schema extends z.ZodType>(
 const stateOf = (origin: string, service = "bitscale") => control(stateSchema, origin, service);
 
 /** Services that the provider `http` is told of. */
-const DESCRIBED = ["resend", "neon", "spaces", "keeper"];
+const DESCRIBED = ["resend", "neon", "spaces", "keeper", "relay"];
 
 describe("npm run lab", () => {
   it("serves every fake below its own name, and says how a connection comes to each", async () => {

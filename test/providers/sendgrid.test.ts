@@ -70,6 +70,16 @@ describe("a new key", () => {
   });
 });
 
+it.each([403, 429, 500])(
+  "says nothing of a key whose test is answered %i: it may lack that one scope",
+  async (status) => {
+    const { fake, context } = begin({ scopes: ["mail.send"] });
+    const made = mintedOf(await sendgrid.mint(context(), INTENT));
+    network.use(http.get(`${fake.origin}/scopes`, () => Response.json({ errors: [] }, { status })));
+    expect(await sendgrid.test?.(context(), made)).toMatchObject({ kind: "indeterminate" });
+  },
+);
+
 describe("an account in the EU", () => {
   it("is reached at its own address and nowhere else", async () => {
     const { went, context } = begin({ scopes: ["mail.send"] }, new FakeSendgrid("api.eu.sendgrid.com"));

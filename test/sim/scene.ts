@@ -4,7 +4,7 @@ import { startRotation } from "../../src/rotation/changes.ts";
 import { credentialPlace, type EngineContext } from "../../src/rotation/context.ts";
 import { valueColumns } from "../../src/rotation/values.ts";
 import { NEW_KEY, type Policy } from "../../src/store/keys.ts";
-import { isDead, NEW_VERSION, type VersionRow } from "../../src/store/versions.ts";
+import { isDead, NEW_VERSION } from "../../src/store/versions.ts";
 import { type IsValueOf, sendsArrived } from "./arrivals.ts";
 import { Graces } from "./graces.ts";
 import { Judge } from "./judge.ts";
@@ -293,25 +293,28 @@ function nothingUnknown({ simulator, service, keyIds }: Run): string[] {
   const known = new Set(versions.filter((version) => !isDead(version)).map((version) => version.reference));
   const live = service.live();
   const orphans = live.filter((reference) => !known.has(reference));
-  const visible =
-    keyIds.some((keyId) => simulator.store.rotations.live(keyId)?.state === "needs-human") ||
-    versions.some((version) => version.stage === "lost" || isGivenUp(version));
+  // Each of these tells somebody of one credential, and excuses no other.
+  const told =
+    keyIds.filter((keyId) => simulator.store.rotations.live(keyId)?.state === "needs-human").length +
+    versions.filter((version) => version.stage === "lost").length +
+    countGivenUp(simulator);
+  const visible = told > 0;
   // A mint that only a person can settle may have started the service's own clock, which said so.
   const mayHaveEnded = visible && service.abilities.overlap === "provider" && mayHaveRunOut(simulator);
   const missing = mayHaveEnded
     ? []
     : [...known].filter((reference) => reference !== null && !live.includes(reference));
   return [
-    ...(orphans.length > 0 && !visible
-      ? [`promise 4: ${orphans.join(", ")} lives at the service, unknown here`]
-      : []),
+    ...(orphans.length > told ? [`promise 4: ${orphans.join(", ")} lives at the service, unknown here`] : []),
     ...(missing.length > 0 ? [`promise 4: ${missing.join(", ")} is thought to live and is dead`] : []),
   ];
 }
 
-/** Whether a person gave up on its revocation: it counts as over, unconfirmed, and the history says who decided. */
-function isGivenUp({ stage, confirmed, serviceRevokedAt }: VersionRow): boolean {
-  return (stage === "revoked" || stage === "discarded") && !confirmed && serviceRevokedAt === null;
+/** Versions on whose revocation a person gave up: they count as over, unconfirmed, and the history says who decided. */
+function countGivenUp(simulator: Simulator): number {
+  return simulator.rows(
+    "SELECT 1 FROM event WHERE type = 'key.revoked' AND json_extract(data, '$.abandoned') IS NOT NULL",
+  ).length;
 }
 
 /**

@@ -2,7 +2,7 @@
 import { env } from "cloudflare:workers";
 import { http } from "msw";
 import { createOutbound } from "../../src/outbound/port.ts";
-import { createTransport } from "../../src/outbound/transport.ts";
+import { CALL_TIMEOUT_MS, createTransport } from "../../src/outbound/transport.ts";
 import type { MintIntent, MintResult, ProviderContext } from "../../src/providers/provider.ts";
 import type { FakeService } from "../lab/services/fake.ts";
 import { network } from "./network.ts";
@@ -18,6 +18,8 @@ interface Went {
 export interface Bench {
   /** Every request, in order. */
   went: Went[];
+  /** How long each may take, in the same order. Milliseconds. */
+  waits: number[];
   /** What a provider sees. */
   context(more?: Partial<ProviderContext>): ProviderContext;
 }
@@ -32,6 +34,7 @@ export const INTENT: MintIntent = {
 /** Puts a fake on the network. */
 export function benchOf(fake: FakeService, given: Partial<ProviderContext>): Bench {
   const went: Went[] = [];
+  const waits: number[] = [];
   for (const address of [fake.origin, ...fake.others]) {
     network.use(
       http.all(`${new URL(address).origin}/*`, async ({ request }) => {
@@ -43,9 +46,16 @@ export function benchOf(fake: FakeService, given: Partial<ProviderContext>): Ben
     );
   }
   const now = Date.now();
+  const transport = createTransport(env.KEYS);
   const outbound = createOutbound({
     allowlist: undefined,
-    transport: createTransport(env.KEYS),
+    transport: {
+      ...transport,
+      send(request) {
+        waits.push(request.timeoutMs ?? CALL_TIMEOUT_MS);
+        return transport.send(request);
+      },
+    },
     now: () => now,
   });
   const context = (more: Partial<ProviderContext> = {}): ProviderContext => ({
@@ -61,7 +71,7 @@ export function benchOf(fake: FakeService, given: Partial<ProviderContext>): Ben
     ...given,
     ...more,
   });
-  return { went, context };
+  return { went, waits, context };
 }
 
 function noIssuer(): never {

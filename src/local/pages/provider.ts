@@ -16,15 +16,16 @@ export function renderProviderPage(provider: Provider): string {
     `\`"provider":"${name}"\`${page} · the old value: ${oldValueBriefly(provider)}`,
     ...needsOf(provider),
     "## Set it up",
-    setUp(provider),
+    isDescribed(provider) ? DESCRIBED.setUp : setUp(provider),
     ...(about ? ["## Calls", calls(about.calls)] : []),
     "## The old value",
-    describeOverlap(provider).join("\n\n"),
-    ...timesOf(provider),
+    isDescribed(provider) ? DESCRIBED.oldValue : describeOverlap(provider).join("\n\n"),
+    ...(isDescribed(provider) ? [] : timesOf(provider)),
     "## When something goes wrong",
+    ...(isDescribed(provider) ? [DESCRIBED.failures] : []),
     table([
       ["what", "what follows"],
-      ...describeFailures(provider).map(([what, follows]) => [inCell(what), inCell(follows)]),
+      ...describeFailures(asDescribed(provider)).map(([what, follows]) => [inCell(what), inCell(follows)]),
     ]),
     ...(about && about.notes.length > 0 ? ["## To know", list(about.notes)] : []),
     ...(about && about.unverified.length > 0
@@ -35,6 +36,27 @@ export function renderProviderPage(provider: Provider): string {
         ]
       : []),
   ].join("\n\n")}\n`;
+}
+
+/** Whether what a provider does depends on the settings of each connection. */
+function isDescribed({ configured, connection }: Provider): boolean {
+  return configured !== undefined && connection !== undefined;
+}
+
+/** What is true of every description, and where the rest stands. */
+const DESCRIBED = {
+  setUp: "[http.md](../http.md) has three services with every request, and says what each part means.",
+  oldValue:
+    "As `overlap` says: with `ours` both values work until Rekey revokes the old one, with `provider` the service ends it by itself after a while, with `none` it is dead the moment that the new one is made. [http.md](../http.md#the-description) says what each of them needs.",
+  failures:
+    "With overlap `ours`, and `find`, `test` and `revoke` described. What follows without them stands in [http.md](../http.md#what-is-safe-and-what-is-refused).",
+};
+
+/** A described service with all that can be described. */
+function asDescribed(provider: Provider): Provider {
+  if (!isDescribed(provider)) return provider;
+  const never = () => Promise.reject(new Error("a page calls nobody"));
+  return { ...provider, find: never, test: never, revoke: never };
 }
 
 /** Every provider in one table, for the README. */

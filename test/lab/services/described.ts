@@ -5,6 +5,7 @@ import type { FakeService } from "./fake.ts";
 import { FakeKeeper } from "./keeper.ts";
 import { FakeNeon } from "./neon.ts";
 import type { Beginning, Entry } from "./registry.ts";
+import { FakeRelay } from "./relay.ts";
 import { FakeResend } from "./resend.ts";
 import { FakeSpaces } from "./spaces.ts";
 
@@ -28,6 +29,7 @@ export function describedFakes(page: string): Record<string, Entry> {
     "http, as for Spaces": { ...shared, make: () => new FakeSpaces(), begin: beginAsIn(page, "spaces") },
     "http, as for BitScale": { ...shared, make: () => new FakeBitscale(), begin: beginAsForBitscale },
     "http, as for a keeper": { ...shared, make: () => new FakeKeeper(), begin: beginAsForKeeper },
+    "http, as for a relay": { ...shared, make: () => new FakeRelay(), begin: beginAsForRelay },
   };
 }
 
@@ -75,6 +77,39 @@ function beginAsForBitscale(fake: FakeService): Beginning {
       },
     },
     key: { fields: { secret: fake.make("by hand").secret } },
+  };
+}
+
+/** A service whose key asks for its own successor and dies of it, although its owner could list and end keys. */
+function beginAsForRelay(fake: FakeService & { admin?: string }): Beginning {
+  const old = { "x-relay-key": "{{old.secret}}" };
+  const owner = { "x-relay-owner": "{{credential.secret}}" };
+  const url = `${fake.origin}/keys`;
+  const { reference, secret } = fake.make("by hand");
+  return {
+    connection: {
+      credential: { secret: fake.admin ?? "" },
+      config: {
+        overlap: { kind: "none" },
+        preflight: { method: "GET", url: `${fake.origin}/me`, headers: old },
+        mint: {
+          method: "POST",
+          url: `${url}/next`,
+          headers: old,
+          json: { label: "{{marker}}" },
+          answer: { fields: { secret: "/secret" }, reference: "/id" },
+        },
+        test: { method: "GET", url: `${fake.origin}/me`, headers: { "x-relay-key": "{{value.secret}}" } },
+        find: {
+          method: "GET",
+          url: `${url}?label={{marker}}`,
+          headers: owner,
+          answer: { items: "/keys", marker: "/label", reference: "/id" },
+        },
+        revoke: { method: "DELETE", url: `${url}/{{reference}}`, headers: owner },
+      },
+    },
+    key: { fields: { secret }, reference },
   };
 }
 
