@@ -54,14 +54,15 @@ describe("a mint in doubt", () => {
     );
     await begin(run);
     await run.simulator.runFor(SECOND_MS);
-    run.service.make("a person's, with the same label");
+    const { reference } = run.service.make(PERSON);
     await run.simulator.runFor(DAY_MS);
     expect(run.simulator.store.rotations.live("key_scripted")).toMatchObject({
       step: "settle",
       state: "needs-human",
     });
     expect(run.simulator.calls).not.toContain("revoke");
-    expect(run.service.live()).toEqual(["ref-1", "ref-2", "ref-3"]);
+    expect(run.service.live()).toEqual(["ref-1", "ref-2"]);
+    expect(run.service.credentials.find((one) => one.reference === reference)?.endsAt).toBe(Infinity);
     expect(findBroken(run)).toEqual([]);
   });
 });
