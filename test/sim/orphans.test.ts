@@ -54,7 +54,7 @@ describe("a mint in doubt", () => {
     );
     await begin(run);
     await run.simulator.runFor(SECOND_MS);
-    const { reference } = run.service.make(PERSON);
+    const { reference } = run.service.make(PERSON, OUR_LABEL);
     await run.simulator.runFor(DAY_MS);
     expect(run.simulator.store.rotations.live("key_scripted")).toMatchObject({
       step: "settle",
