@@ -72,7 +72,7 @@ const POWERS: [string, (call: Call, stolen: Stolen) => ReturnType<Call>][] = [
   ["delete a destination", (call) => call("DELETE", "/v1/destinations/spare")],
   [
     "change a shared policy",
-    (call) => call("PATCH", "/v1/policies/shared", { body: { policy: { grace: "0" } } }),
+    (call) => call("PATCH", "/v1/policies/common", { body: { policy: { grace: "0" } } }),
   ],
   ["hold the schedule", (call) => call("POST", "/v1/settings/hold", { body: { reason: "mine now" } })],
   ["release a hold", (call) => call("POST", "/v1/settings/release")],
@@ -260,10 +260,10 @@ describe("roles", () => {
     }
     expect(await snapshot(ring)).toEqual(before);
     for (const [path, body] of [
-      ["/v1/policies/shared", { policy: { grace: "0" } }],
+      ["/v1/policies/common", { policy: { grace: "0" } }],
       ["/v1/destinations/store", { config: { propagation: "1s" } }],
     ] as const) {
-      await ring.call("PATCH", "/v1/keys/billing", { body: { policy: "shared" } });
+      await ring.call("PATCH", "/v1/keys/billing", { body: { policy: "common" } });
       const shared = await snapshot(ring);
       expectProblem(await agent.call("PATCH", path, { body }), 403, "not-yours", path);
       expect(await snapshot(ring)).toEqual(shared);

@@ -69,7 +69,7 @@ export async function furnish(): Promise<Furnished> {
     body: { name: "store", type: "kv" },
   });
   await ring.call("POST", "/v1/destinations", { body: { name: "spare", type: "kv" } });
-  await ring.call("POST", "/v1/policies", { body: { name: "shared", policy: {} } });
+  await ring.call("POST", "/v1/policies", { body: { name: "common", policy: {} } });
   const { id: key } = await makeKey(ring, "billing", { destinations: [{ id: "store" }] });
   await settle(ring);
   const rotated = await ring.call<{ rotation: { id: string; deliveries: { id: string }[] } }>(
