@@ -1,4 +1,5 @@
 /** What each call to a service promises by itself, whichever service it is: one suite over all that are called outside, against their fakes. */
+import { http } from "msw";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import page from "../../docs/http.md?raw";
 import { createOutbound } from "../../src/outbound/port.ts";
@@ -11,6 +12,7 @@ import { type Entry, FAKES } from "../lab/services/registry.ts";
 import { openAccount, runFor } from "../support/account.ts";
 import { type Bench, benchOf, INTENT, mintedOf } from "../support/bench.ts";
 import { pass } from "../support/clock.ts";
+import { network } from "../support/network.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -361,6 +363,19 @@ async function referencesOf(listing: Promise<ListResult> | undefined): Promise<s
   if (listed.kind === "failed") throw new Error(listed.problem);
   return listed.references;
 }
+
+describe.each(["bitscale", "log10x"])("the provider %s", (name) => {
+  it("takes the old key for no new one", async () => {
+    const entry = FAKES[name];
+    if (!entry) throw new Error("no such fake");
+    const booth = new Booth(name, entry, []);
+    const secret = booth.first?.fields?.secret ?? "";
+    const echo = { api_key: secret, user: { user_id: "u", username: "u", environments: [] } };
+    network.use(http.post(`${new URL(booth.fake.origin).origin}/*`, () => Response.json(echo)));
+    const { kind } = await booth.provider.mint(booth.context(), INTENT);
+    expect(kind).toBe("in-doubt");
+  });
+});
 
 /** By which name the fake calls the mint itself: the call that makes a credential. */
 async function mintCall(name: string, entry: Entry): Promise<string> {

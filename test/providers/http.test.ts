@@ -132,6 +132,11 @@ describe("a description is refused", () => {
     ["a backslash after its host", { test: { url: "https://acme.dev\\@other.dev/" } }, "test.url"],
     ["a user in an address", { test: { url: "https://user@acme.dev/me" } }, "test.url"],
     ["a password in an address", { find: { url: "https://user:word@acme.dev/keys" } }, "find.url"],
+    [
+      "an end of the old key where Rekey ends it",
+      { mint: { answer: { oldEndsAt: "/ends" } } },
+      "mint.answer.oldEndsAt",
+    ],
     ["no calls at all", { rateLimit: { calls: 0, per: "1m" } }, "rateLimit.calls"],
     ["a secret in an address", { test: { url: `${API}/me?key={{value.secret}}` } }, "test.url"],
     ["the credential in an address", { revoke: { url: `${API}/{{credential.secret}}` } }, "revoke.url"],
@@ -195,6 +200,14 @@ describe("a description is refused", () => {
 });
 
 describe("what settings make", () => {
+  it("keeps an old key as long as is described, unless the request asks for a time", () => {
+    const lasting = { overlap: { kind: "provider", lasts: "1h" } };
+    expect(open(lasting).provider.oldLastsMs).toBe(3_600_000);
+    const asking = { ...lasting, mint: { json: { keep: "{{graceSeconds}}" } } };
+    expect(open(asking).provider.oldLastsMs).toBeUndefined();
+    expect(open().provider.oldLastsMs).toBeUndefined();
+  });
+
   it("has the allowance that is described", () => {
     expect(open({ rateLimit: { calls: 100, per: "1m" } }).provider.rateLimit).toEqual({
       calls: 100,

@@ -4,7 +4,7 @@ import { parseDuration } from "../../src/duration.ts";
 import { AGENT_ID, FakeLightningFaucet } from "../lab/services/lightningfaucet.ts";
 import { type Account, callsOf, openAccount, runFor, serve } from "../support/account.ts";
 import { at } from "../support/clock.ts";
-import { quiet } from "../support/inside.ts";
+import { inside, quiet } from "../support/inside.ts";
 import { cron, makeScene } from "../support/scene.ts";
 
 type Lightning = Account<FakeLightningFaucet>;
@@ -70,6 +70,9 @@ describe("an error in a 200", () => {
     expect((await scene.read()).state).toBe("lost");
     expect(await scene.events("key.lost")).toHaveLength(1);
     // What is handed in rotates by schedule only after the service's own pause.
+    const heldUntil = await inside(scene, (store) => store.keys.find("billing")?.heldUntil ?? 0);
+    const [lost] = await scene.events("key.lost");
+    expect(heldUntil - Date.parse(lost?.at ?? "")).toBe(60 * 60_000);
     expect(callsOf(account).filter((call) => call.startsWith("mint"))).toHaveLength(1);
   });
 
