@@ -56,21 +56,24 @@ export function findActable(
 
 /**
  * Refuses a change of what several keys share to who has a role and may not act on every one of them.
- * @param keysFrom keys after an id, a bounded number; none when there are no more
+ * @param keys read only for who has a role
  */
-export function findNotShared(
+export function findForeign(
   context: EngineContext,
   caller: Caller,
-  keysFrom: (after: string) => readonly KeyRow[],
+  keys: Iterable<KeyRow>,
 ): Failure | undefined {
   if ((ownKey(context, caller)?.role ?? null) === null) return undefined;
-  for (let keys = keysFrom(""); keys.length > 0; keys = keysFrom(keys.at(-1)?.id ?? "")) {
-    for (const { id, state } of keys) {
-      const found = state === "deleted" ? undefined : findActable(context, caller, id);
-      if (found && !found.ok) return found.error;
-    }
+  for (const { id, state } of keys) {
+    const found = state === "deleted" ? undefined : findActable(context, caller, id);
+    if (found && !found.ok) return found.error;
   }
   return undefined;
+}
+
+/** Whether something is the caller's own: made by it, or everything for root. */
+export function isMaker({ id, scopes }: Caller, { createdBy }: { createdBy: string }): boolean {
+  return scopes === "all" || createdBy === id;
 }
 
 /** Refuses a role above the caller's: an operator makes operators and agents, an agent makes agents of its own subject. */

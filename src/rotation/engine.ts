@@ -5,9 +5,9 @@ import type { Fields } from "../providers/provider.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
 import { WORK_LANES, type WorkLane } from "../store/due.ts";
 import type { EdgeRecordRow } from "../store/edge-records.ts";
-import type { RotationRow, RotationStep } from "../store/rotations.ts";
+import type { RotationRow } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
-import { advanceRotation, intendMint, type StepNews } from "./changes.ts";
+import { advanceRotation, intendMint } from "./changes.ts";
 import { finishChore } from "./chores.ts";
 import { type Claim, claimDue, claimFresh, InFlight, leaseToGoOn } from "./claims.ts";
 import { endPatience } from "./compromise.ts";
@@ -22,13 +22,11 @@ import { settleDelivery, settleRetirement } from "./outcomes.ts";
 import type { Outage } from "./policy.ts";
 import { type Started, startScheduled } from "./starts.ts";
 import { deliver, mayStillLand } from "./steps/deliver.ts";
-import { mint } from "./steps/mint.ts";
-import { preflight } from "./steps/preflight.ts";
+import { lateAnswer } from "./steps/mint.ts";
 import { retireVersion } from "./steps/retire.ts";
-import { settle, sweep } from "./steps/settle.ts";
-import type { Step, StepResult } from "./steps/step.ts";
+import type { StepResult } from "./steps/step.ts";
+import { STEPS } from "./steps/steps.ts";
 import { tellSubscriber } from "./steps/tell.ts";
-import { test } from "./steps/test.ts";
 
 /** What the engine asks of its host. */
 export interface EngineHost {
@@ -392,15 +390,4 @@ export class Engine {
       }
     }
   }
-}
-
-/** Steps with work of their own. At the others the rotation waits for deliveries, and being due means being late. */
-const STEPS: Partial<Record<RotationStep, Step>> = { preflight, mint, settle, test, sweep };
-
-/** What an answer to a call to mint says to a rotation that no longer expected it. Undefined when it says nothing for certain. */
-function lateAnswer(row: RotationRow, result: StepResult): StepNews | undefined {
-  if (result.outcome.kind === "minted") return result;
-  const { kind } = result.outcome;
-  const isNothing = row.step === "mint" && (kind === "mint-refused" || kind === "mint-postponed");
-  return isNothing ? { outcome: { kind: "none-found", settled: true }, report: result.report } : undefined;
 }

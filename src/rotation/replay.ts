@@ -29,13 +29,15 @@ export function findReplayRefusal(context: EngineContext, delivery: DeliveryRow)
   return store.versions.get(delivery.versionId)?.sealed ? undefined : { code: "value-not-kept" };
 }
 
-/** Makes a delivery due now with all its attempts before it. One that is being sent this moment stays as it is. */
+/**
+ * Makes a delivery due now with all its attempts before it. One that is being sent this moment stays as it is. When it was delivered first
+ * is kept: who has claimed its value once need not claim it again.
+ */
 export function replayDelivery({ store, now }: EngineContext, delivery: DeliveryRow): DeliveryRow {
   if (delivery.leaseUntil !== null && delivery.dueAt !== null) return delivery;
   return store.deliveries.update(delivery, {
     state: "pending",
     attempt: 0,
-    // That its place has claimed the value once is not forgotten: a receiver that knows the message need not claim it again.
     acknowledgedAt: null,
     dueAt: now(),
   });

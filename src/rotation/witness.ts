@@ -1,6 +1,7 @@
 /** What is believed only when somebody outside of the keyring says so, too: that a deadline has passed, that a version is dead. */
 import type { Provider } from "../providers/provider.ts";
 import type { VersionRow } from "../store/versions.ts";
+import { TIME_ASKED_AGAIN_MS } from "./backoff.ts";
 import type { EngineContext } from "./context.ts";
 
 /** Cron comes every few minutes; a clock this far ahead of the last one is not believed. */
@@ -37,6 +38,16 @@ export async function mustBeKnown(
 ): Promise<boolean> {
   const knownAt = issuedAt + propagationMs;
   return propagationMs === 0 || (context.now() >= knownAt && (await isSurelyOver(context, knownAt)));
+}
+
+/** How long until it must, or until that is asked again. Milliseconds. */
+export function untilKnownMs(
+  { now }: EngineContext,
+  { propagationMs }: Pick<Provider, "propagationMs">,
+  { issuedAt }: Pick<VersionRow, "issuedAt">,
+): number {
+  const wait = issuedAt + propagationMs - now();
+  return wait > 0 ? wait : TIME_ASKED_AGAIN_MS;
 }
 
 /** Has the witness keep that versions are dead, and how far the history has come. False when it did not answer. */

@@ -1,7 +1,7 @@
 /** What a call to mint may leave at a service: nothing is made again too early, nothing of a person's is touched, what comes late dies. */
 import { describe, expect, it } from "vitest";
 import { cancelRotation } from "../../src/rotation/interventions.ts";
-import { DAY_MS, findBroken, HOUR_MS, open, type Run, rotate } from "./scene.ts";
+import { DAY_MS, findBroken, givePolicy, HOUR_MS, open, type Run, rotate } from "./scene.ts";
 import { OUR_LABEL, PERSON } from "./service.ts";
 
 const SECOND_MS = 1_000;
@@ -45,6 +45,25 @@ describe("a mint in doubt", () => {
     await begin(run);
     await run.simulator.runFor(DAY_MS);
     expect(run.service.live()).toEqual(["ref-3"]);
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("has begun the service's own time for the old key, which is believed and not the grace that nobody asked for", async () => {
+    let mints = 0;
+    const kind = { overlap: "provider", find: true, oldLastsMs: HOUR_MS } as const;
+    const run: Run = open(kind, (_, name) => {
+      if (name !== "mint") return undefined;
+      mints += 1;
+      return mints === 1 ? "answer-lost" : undefined;
+    });
+    givePolicy(run, { grace: "20h" });
+    await begin(run);
+    await run.simulator.runFor(10 * 60 * SECOND_MS);
+    const { endsAt = 0 } = run.service.credentials[0] ?? {};
+    const old = run.simulator.store.versions.byNumber("key_scripted", 1);
+    expect(Math.abs((old?.graceEndsAt ?? 0) - endsAt)).toBeLessThan(60 * SECOND_MS);
+    await run.simulator.runFor(2 * DAY_MS);
+    expect(stages(run)).toEqual(["revoked", "discarded", "current"]);
     expect(findBroken(run)).toEqual([]);
   });
 

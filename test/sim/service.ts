@@ -38,6 +38,8 @@ export interface Abilities {
   tellsAccount?: boolean;
   /** New credentials show in lists only after this. */
   listLagMs?: number;
+  /** For overlap `provider`: how long it keeps an old key, whatever it is asked for. */
+  oldLastsMs?: number;
   /** Until then it answers that they are gone to who revokes them, and does nothing. */
   overlooksYoung?: boolean;
   /** It can be told to revoke although a mint ends the old value; where there is overlap, it always can. */
@@ -193,6 +195,7 @@ export class Service {
       title: "Scripted service",
       overlap,
       ...(maxLive !== undefined && { maxLive }),
+      ...(this.abilities.oldLastsMs !== undefined && { oldLastsMs: this.abilities.oldLastsMs }),
       local: false,
       timeoutMs: TIMEOUT_MS,
       propagationMs,
@@ -299,7 +302,7 @@ export class Service {
 
   #mint(
     old: Known | undefined,
-    { marker, idempotencyKey, graceMs }: MintIntent,
+    { marker, idempotencyKey, graceMs, again }: MintIntent,
     account: string,
   ): Credential | "conflict" | "dead" | "full" {
     const attempt = `${account}/${idempotencyKey}`;
@@ -320,10 +323,12 @@ export class Service {
       replaced.endsAt = this.#now;
     }
     if (this.abilities.overlap === "provider" && replaced) {
-      replaced.endsAt = Math.min(replaced.endsAt, this.#now + graceMs);
+      replaced.endsAt = Math.min(replaced.endsAt, this.#now + (this.abilities.oldLastsMs ?? graceMs));
     }
     const credential = this.make(marker, label, account);
-    if (this.abilities.overlap === "provider" && replaced) credential.oldEndsAt = replaced.endsAt;
+    // One whose time is always the same does not say when it ends: what was begun before is known from then.
+    const tells = this.abilities.oldLastsMs === undefined || !again;
+    if (this.abilities.overlap === "provider" && replaced && tells) credential.oldEndsAt = replaced.endsAt;
     if (this.mintsDeadValues) credential.acceptedFrom = Infinity;
     else credential.acceptedFrom = this.#now + (this.abilities.propagationMs ?? 0) / 2;
     this.#byAttempt.set(attempt, credential);

@@ -19,7 +19,7 @@ import type { ConnectionRow } from "../../store/connections.ts";
 import type { KeyRow } from "../../store/keys.ts";
 import { type Caller, findExcess } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
-import { findCallerCooldown } from "../power.ts";
+import { findCallerCooldown, isMaker } from "../power.ts";
 import { type CallView, viewCall } from "../views.ts";
 import { resumeDeliveries } from "./destinations.ts";
 import { findAddressErrors, parseKeyConfig } from "./key-config.ts";
@@ -128,8 +128,7 @@ export function checkConnectionChange(
   const isDelicate = input.config !== undefined && (!isSame || provider.connection?.isProgram === true);
   if (isDelicate && !knowsAll && caller.scopes !== "all") return err({ code: "root-required" });
   // Where the service does not say whose account a credential opens, another one may lead to a stranger's, and every next value come from there.
-  const isTheirs = caller.scopes === "all" || row.createdBy === caller.id;
-  if (input.credential && users.length > 0 && present.account === null && !isTheirs)
+  if (input.credential && users.length > 0 && present.account === null && !isMaker(caller, row))
     return err({ code: "root-required" });
   const source =
     credential.value ?? (present.credentialKey === null ? { fields: {} } : { key: present.credentialKey });

@@ -15,7 +15,7 @@ import type { KeyRow } from "../../store/keys.ts";
 import type { Store } from "../../store/store.ts";
 import { type Caller, findExcess } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
-import { findCallerCooldown, findNotShared, opensAt } from "../power.ts";
+import { findCallerCooldown, findForeign, isMaker, opensAt } from "../power.ts";
 import {
   type CallView,
   type DeliveryView,
@@ -125,9 +125,7 @@ export function patchDestination(
   const { store, vault } = context;
   const row = store.destinations.find(idOrName);
   if (!row) return err(destinationNotFound());
-  const power =
-    findCallerCooldown(context, caller) ??
-    findNotShared(context, caller, (after) => usersAfter(store, row, after));
+  const power = findCallerCooldown(context, caller) ?? findForeign(context, caller, usersOf(store, row));
   if (power) return err(power);
   const holder = input.name === undefined ? undefined : store.destinations.find(input.name);
   if (holder && holder.id !== row.id) return err({ code: "name-taken", holder: holder.id });
@@ -170,13 +168,12 @@ export function patchDestination(
   return ok(viewDestination(store, changed));
 }
 
-/** Keys that are sent to a destination, in order of their ids. */
-function usersAfter(store: Store, { id }: DestinationRow, after: string): KeyRow[] {
-  const ids = store.destinations.linksOfDestination(id).map(({ keyId }) => keyId);
-  return ids
-    .filter((keyId) => keyId > after)
-    .toSorted()
-    .flatMap((keyId) => store.keys.get(keyId) ?? []);
+/** Keys that are sent to a destination. */
+function* usersOf(store: Store, { id }: DestinationRow): Iterable<KeyRow> {
+  for (const { keyId } of store.destinations.linksOfDestination(id)) {
+    const key = store.keys.get(keyId);
+    if (key) yield key;
+  }
 }
 
 export function deleteDestination(
@@ -270,8 +267,9 @@ function parseConfig(
   const present = connection && store.connections.revision(connection.id, connection.revision);
   if (connection?.provider === provider && present && placeOf(present.config) !== undefined) {
     // What is written there is written with the connection's power, over whatever is called the same, Rekey's own secrets included.
-    const isTheirs = caller.scopes === "all" || connection.createdBy === caller.id;
-    return isTheirs ? ok({ ...data, connection: connection.id }) : err({ code: "root-required" });
+    return isMaker(caller, connection)
+      ? ok({ ...data, connection: connection.id })
+      : err({ code: "root-required" });
   }
   const message = `must be the id or name of a connection of the provider ${provider} that names an account`;
   return err({ code: "invalid", errors: [{ path: "config.connection", message }] });

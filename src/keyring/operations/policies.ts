@@ -8,9 +8,10 @@ import { changePolicy } from "../../rotation/policies.ts";
 import { graceMs, isPlanned, nextRotationAt } from "../../rotation/policy.ts";
 import type { KeyRow, Policy } from "../../store/keys.ts";
 import type { PolicyRow } from "../../store/policies.ts";
+import type { Store } from "../../store/store.ts";
 import type { Caller } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
-import { findCallerCooldown, findNotShared, findSelfRule, kinWithPolicy } from "../power.ts";
+import { findCallerCooldown, findForeign, findSelfRule, kinWithPolicy } from "../power.ts";
 import { isoOf } from "../views.ts";
 import { needsReceiver } from "./create-key.ts";
 import { badCursor } from "./keys.ts";
@@ -127,17 +128,28 @@ export function patchPolicy(
     return err({ code: "no-receiver", usedBy: homeless.slice(0, MAX_SHOWN).map(({ id }) => id) });
   const selfish = input.policy && findSelfRule(context, caller, kinWithPolicy(context, caller, row.id));
   if (selfish) return err(selfish);
-  const refusal =
-    findCallerCooldown(context, caller) ??
-    findNotShared(context, caller, (after) => store.keys.withPolicy(row.id, after, MAX_LOOKED_AT));
-  if (refusal && !dryRun) return err(refusal);
   const effect = effectOf(context, row, policy);
   if (dryRun) return ok({ policy: viewPolicy(context, { ...row, name, policy }), effect });
+  const refusal =
+    findCallerCooldown(context, caller) ?? findForeign(context, caller, keysWith(store, row.id));
+  if (refusal) return err(refusal);
   const renamed = store.policies.update(row, { name });
   const changed = input.policy ? changePolicy(context, renamed, input.policy) : renamed;
   const data = { policyId: row.id, name, changed: Object.keys(input).sort().join(" "), keys: effect.keys };
   record(context, { type: "policy.updated", actor: caller.id, data });
   return ok({ policy: viewPolicy(context, changed), effect });
+}
+
+/** All keys of a policy, read page by page. */
+function* keysWith(store: Store, policyId: string): Iterable<KeyRow> {
+  let after = "";
+  for (;;) {
+    const page = store.keys.withPolicy(policyId, after, MAX_LOOKED_AT);
+    yield* page;
+    const last = page.at(-1);
+    if (!last) return;
+    after = last.id;
+  }
 }
 
 export function deletePolicy(

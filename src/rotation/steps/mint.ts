@@ -2,6 +2,7 @@
 import { sha256 } from "../../crypto/hash.ts";
 import type { MintIntent, MintResult } from "../../providers/provider.ts";
 import type { RotationRow } from "../../store/rotations.ts";
+import type { StepNews } from "../changes.ts";
 import { type EngineContext, providerContext } from "../context.ts";
 import { keyOf, versionOf } from "../effects.ts";
 import { graceMs } from "../policy.ts";
@@ -66,4 +67,12 @@ function uuidOf(text: string): string {
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
   const hex = bytes.toString("hex");
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}
+
+/** What an answer to a call to mint says to a rotation that no longer expected it. Undefined when it says nothing for certain. */
+export function lateAnswer(row: RotationRow, result: StepResult): StepNews | undefined {
+  if (result.outcome.kind === "minted") return result;
+  const { kind } = result.outcome;
+  const isNothing = row.step === "mint" && (kind === "mint-refused" || kind === "mint-postponed");
+  return isNothing ? { outcome: { kind: "none-found", settled: true }, report: result.report } : undefined;
 }

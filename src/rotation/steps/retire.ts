@@ -4,11 +4,10 @@
  */
 import type { Credential, Provider, ProviderContext, RevokeResult } from "../../providers/provider.ts";
 import type { VersionRow } from "../../store/versions.ts";
-import { TIME_ASKED_AGAIN_MS } from "../backoff.ts";
 import { credentialOf, type EngineContext, providerContext } from "../context.ts";
 import { mayRevoke } from "../policy.ts";
 import { mustRevoke, type RetirementOutcome } from "../retirement.ts";
-import { isAnchored, isTimeProven, mustBeKnown } from "../witness.ts";
+import { isAnchored, isTimeProven, mustBeKnown, untilKnownMs } from "../witness.ts";
 
 /** Does what the version's place asks for. Undefined when there is nothing to do yet. */
 export async function retireVersion(
@@ -84,8 +83,7 @@ async function deadIfKnown(
   version: VersionRow,
 ): Promise<RetirementOutcome> {
   if (await mustBeKnown(context, provider, version)) return { kind: "seen-dead", confirmed: true };
-  const wait = version.issuedAt + provider.propagationMs - context.now();
-  return { kind: "unclear", retryAfterMs: wait > 0 ? wait : TIME_ASKED_AGAIN_MS };
+  return { kind: "unclear", retryAfterMs: untilKnownMs(context, provider, version) };
 }
 
 function waitOf(retryAfterMs: number | undefined) {

@@ -1,8 +1,7 @@
 /** Step 3: the new value against the service. Only an explicit refusal counts as rejected, and not before the service must know the value. */
-import { TIME_ASKED_AGAIN_MS } from "../backoff.ts";
 import { credentialOf, providerContext } from "../context.ts";
 import { keyOf, versionOf } from "../effects.ts";
-import { mustBeKnown } from "../witness.ts";
+import { mustBeKnown, untilKnownMs } from "../witness.ts";
 import type { Step } from "./step.ts";
 
 /** As long as a test may stay unclear there. */
@@ -15,9 +14,8 @@ export const test: Step = async (context, rotation) => {
   if (!version) return { outcome: { kind: "stopped", problem: "the new version is gone" } };
   if (!provider.test) {
     if (await mustBeKnown(context, provider, version)) return { outcome: { kind: "test-valid" } };
-    const wait = version.issuedAt + provider.propagationMs - context.now();
     const problem = "the service may not know the new value yet, and nobody can try it";
-    const retryAfterMs = wait > 0 ? wait : TIME_ASKED_AGAIN_MS;
+    const retryAfterMs = untilKnownMs(context, provider, version);
     return { outcome: { kind: "test-indeterminate", problem, retryAfterMs } };
   }
   const old = versionOf(context, rotation, rotation.fromVersion);

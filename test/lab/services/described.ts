@@ -80,6 +80,19 @@ function beginAsForBitscale(fake: FakeService): Beginning {
   };
 }
 
+/** How keys of the two services below are found by their label and ended by their id. */
+function labelledCalls(url: string, headers: Record<string, string>) {
+  return {
+    find: {
+      method: "GET",
+      url: `${url}?label={{marker}}`,
+      headers,
+      answer: { items: "/keys", marker: "/label", reference: "/id" },
+    },
+    revoke: { method: "DELETE", url: `${url}/{{reference}}`, headers },
+  };
+}
+
 /** A service whose key asks for its own successor and dies of it, although its owner could list and end keys. */
 function beginAsForRelay(fake: FakeService & { admin?: string }): Beginning {
   const old = { "x-relay-key": "{{old.secret}}" };
@@ -100,13 +113,7 @@ function beginAsForRelay(fake: FakeService & { admin?: string }): Beginning {
           answer: { fields: { secret: "/secret" }, reference: "/id" },
         },
         test: { method: "GET", url: `${fake.origin}/me`, headers: { "x-relay-key": "{{value.secret}}" } },
-        find: {
-          method: "GET",
-          url: `${url}?label={{marker}}`,
-          headers: owner,
-          answer: { items: "/keys", marker: "/label", reference: "/id" },
-        },
-        revoke: { method: "DELETE", url: `${url}/{{reference}}`, headers: owner },
+        ...labelledCalls(url, owner),
       },
     },
     key: { fields: { secret }, reference },
@@ -136,13 +143,7 @@ function beginAsForKeeper(fake: FakeService & { admin?: string }): Beginning {
           answer: { fields: { secret: "/secret" }, reference: "/id", oldEndsAt: "/oldEndsAt" },
         },
         test: { method: "GET", url: `${fake.origin}/me`, headers: { "x-keeper-key": "{{value.secret}}" } },
-        find: {
-          method: "GET",
-          url: `${url}?label={{marker}}`,
-          headers,
-          answer: { items: "/keys", marker: "/label", reference: "/id" },
-        },
-        revoke: { method: "DELETE", url: `${url}/{{reference}}`, headers },
+        ...labelledCalls(url, headers),
       },
     },
     key: { fields: { secret }, reference },

@@ -1,5 +1,6 @@
 /** A service of no name that keeps the old key alive for as long as the mint asks, and then ends it by itself. */
-import { FakeService, type Incoming, jsonOf, type Route } from "./fake.ts";
+import { type Incoming, jsonOf, type Route } from "./fake.ts";
+import { LabelledService } from "./labelled.ts";
 
 interface Wanted {
   label: string;
@@ -7,7 +8,7 @@ interface Wanted {
   keepOldSeconds: number;
 }
 
-export class FakeKeeper extends FakeService {
+export class FakeKeeper extends LabelledService {
   readonly name = "keeper";
   readonly origin = "https://keys.keeper.dev";
   /** Opens the account. */
@@ -28,9 +29,9 @@ export class FakeKeeper extends FakeService {
       case "POST /keys":
         return { name: "mint", effect: guarded(() => this.#create(jsonOf(text) as Wanted)) };
       case "GET /keys":
-        return { name: "find", effect: guarded(() => this.#list(query.get("label") ?? "")) };
+        return { name: "find", effect: guarded(() => this.listed(query.get("label") ?? "")) };
       case "DELETE /keys/{id}":
-        return { name: "revoke", effect: guarded(() => this.#remove(id ?? "")) };
+        return { name: "revoke", effect: guarded(() => this.removed(id ?? "")) };
       default:
         return undefined;
     }
@@ -43,21 +44,5 @@ export class FakeKeeper extends FakeService {
     this.end(old, Date.now() + keepOldSeconds * 1_000);
     const { reference, secret } = this.make(label);
     return Response.json({ id: reference, secret, oldEndsAt: new Date(old.endsAt).toISOString() });
-  }
-
-  #list(label: string): Response {
-    const found = this.credentials.filter((one) => this.isLive(one) && one.label === label);
-    return Response.json({ keys: found.map(({ reference }) => ({ id: reference, label })) });
-  }
-
-  #remove(id: string): Response {
-    const one = this.byReference(id);
-    if (!one || !this.isLive(one)) return Response.json({ code: "unknown" }, { status: 404 });
-    this.end(one);
-    return new Response(null, { status: 204 });
-  }
-
-  protected unauthorized(): Response {
-    return Response.json({ code: "unauthorized" }, { status: 401 });
   }
 }

@@ -1,7 +1,8 @@
 /** A service of no name whose key asks for its own successor and dies of it, and whose owner can list and end keys. */
-import { FakeService, type Incoming, jsonOf, type Route } from "./fake.ts";
+import { type Incoming, jsonOf, type Route } from "./fake.ts";
+import { LabelledService } from "./labelled.ts";
 
-export class FakeRelay extends FakeService {
+export class FakeRelay extends LabelledService {
   readonly name = "relay";
   readonly origin = "https://keys.relay.dev";
   /** Lists and ends keys; makes none. */
@@ -27,27 +28,11 @@ export class FakeRelay extends FakeService {
           },
         };
       case "GET /keys":
-        return { name: "find", effect: owned(() => this.#list(query.get("label") ?? "")) };
+        return { name: "find", effect: owned(() => this.listed(query.get("label") ?? "")) };
       case "DELETE /keys/{id}":
-        return { name: "revoke", effect: owned(() => this.#remove(id ?? "")) };
+        return { name: "revoke", effect: owned(() => this.removed(id ?? "")) };
       default:
         return undefined;
     }
-  }
-
-  #list(label: string): Response {
-    const found = this.credentials.filter((one) => this.isLive(one) && one.label === label);
-    return Response.json({ keys: found.map(({ reference }) => ({ id: reference, label })) });
-  }
-
-  #remove(id: string): Response {
-    const one = this.byReference(id);
-    if (!one || !this.isLive(one)) return Response.json({ code: "unknown" }, { status: 404 });
-    this.end(one);
-    return new Response(null, { status: 204 });
-  }
-
-  protected unauthorized(): Response {
-    return Response.json({ code: "unauthorized" }, { status: 401 });
   }
 }
