@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 const LAYERS = [
   ["index", "local"],
   ["app"],
+  ["mcp"],
   ["api"],
   ["keyring"],
   ["rotation", "registry"],

@@ -11,6 +11,7 @@ import { ROLLBACK_GRACE } from "../rotation/rollback.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
+import { findKey, type KeyTarget } from "./find-key.ts";
 
 /** The access key behind a caller; undefined for root. */
 function ownKey({ store }: EngineContext, caller: Caller): KeyRow | undefined {
@@ -44,10 +45,11 @@ function sharesSubject(a: KeyRow, b: KeyRow): boolean {
 export function findActable(
   context: EngineContext,
   caller: Caller,
-  idOrName: string,
+  target: KeyTarget,
 ): Result<KeyRow, Failure> {
-  const key = context.store.keys.find(idOrName);
-  if (!key) return err({ code: "not-found", detail: "no key has this id or name" });
+  const found = findKey(context, target);
+  if (!found.ok) return found;
+  const key = found.value;
   const own = ownKey(context, caller);
   if (!own || own.role === null || key.id === own.id || sharesSubject(own, key)) return ok(key);
   const isMine = own.role === "operator" && lineOf(context.store, key).some(({ id }) => id === own.id);

@@ -13,6 +13,7 @@ import { findSlotProblem } from "../../rotation/steps/preflight.ts";
 import type { KeyFilter, KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
 import { type Caller, findExcess, requireScope } from "../caller.ts";
+import { findKey } from "../find-key.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { findActable, findCallerCooldown, findSelfRule } from "../power.ts";
 import { type KeySummaryView, type KeyView, summarizeKey, viewKey } from "../views.ts";
@@ -49,9 +50,9 @@ export function listKeys(
   );
 }
 
-export function getKey({ store, now }: EngineContext, idOrName: string): Result<KeyView, Failure> {
-  const key = store.keys.find(idOrName);
-  return key ? ok(viewKey(store, key, now())) : err(keyNotFound());
+export function getKey(context: EngineContext, idOrName: string): Result<KeyView, Failure> {
+  const key = findKey(context, idOrName);
+  return key.ok ? ok(viewKey(context.store, key.value, context.now())) : key;
 }
 
 /**
@@ -269,10 +270,6 @@ export function findRotationRefusal(context: EngineContext, key: KeyRow): Failur
     return { code: "grace-running", retryAt: new Date(Math.max(freesAt, now)).toISOString() };
   }
   return undefined;
-}
-
-export function keyNotFound(): Failure {
-  return { code: "not-found", detail: "no key has this id or name" };
 }
 
 export function badCursor(): Failure {

@@ -5,7 +5,7 @@ import type { Fields } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { CLAIM_LASTS_MS } from "../../rotation/backoff.ts";
 import { startRotation } from "../../rotation/changes.ts";
-import type { EngineContext } from "../../rotation/context.ts";
+import { type EngineContext, triggerOf } from "../../rotation/context.ts";
 import type { Engine } from "../../rotation/engine.ts";
 import { maxGraceMs } from "../../rotation/policy.ts";
 import { claimUrlAt, keptBy, openClaim } from "../../rotation/value-claims.ts";
@@ -14,10 +14,12 @@ import type { KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
 import type { VersionRow } from "../../store/versions.ts";
 import { type Caller, findExcess, requireScope } from "../caller.ts";
+import { findKey, type KeyTarget } from "../find-key.ts";
+import { type Outlook, viewOutlook } from "../outlook.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { allowedGrace, findActable, findCallerCooldown } from "../power.ts";
 import { type RotationView, viewRotation } from "../views.ts";
-import { badCursor, findRotationRefusal, keyNotFound } from "./keys.ts";
+import { badCursor, findRotationRefusal } from "./keys.ts";
 
 export interface RotateInput {
   grace?: string | undefined;
@@ -31,6 +33,8 @@ export interface RotateAnswer {
   secret?: string;
   /** What opens it, when that was asked for. */
   claim?: { token: string; url: string; expiresAt: string };
+  /** For an agent: what it could not ask for any more, should the key be its own. */
+  outlook?: Outlook;
 }
 
 /** A caller who asks to see the value waits at least this long for it to be minted. */
@@ -40,10 +44,10 @@ const REVEAL_WAIT_MS = 10_000;
 export function beginRotation(
   context: EngineContext,
   caller: Caller,
-  idOrName: string,
+  target: KeyTarget,
   input: RotateInput,
 ): Result<RotationRow, Failure> {
-  const found = findActable(context, caller, idOrName);
+  const found = findActable(context, caller, target);
   if (!found.ok) return found;
   const key = found.value;
   const refusal = findRefusal(context, caller, key, input);
@@ -52,7 +56,9 @@ export function beginRotation(
   if (live) return ok(live);
   const { reason = null } = input;
   const grace = allowedGrace(context, caller, key, input.grace ?? null);
-  return ok(startRotation(context, key, { trigger: "manual", reason, requestedBy: caller.id, grace }));
+  return ok(
+    startRotation(context, key, { trigger: triggerOf(context), reason, requestedBy: caller.id, grace }),
+  );
 }
 
 /** Why a caller cannot have a rotation of a key now, or undefined. */
@@ -79,6 +85,12 @@ function findGraceExcess({ policy }: KeyRow, { grace = "0" }: RotateInput): Fail
   if (parseDuration(grace) <= maxGraceMs(policy)) return undefined;
   const message = "is longer than the policy's maxGrace (default 30d)";
   return { code: "invalid", errors: [{ path: "grace", message }] };
+}
+
+/** Adds what an agent hears. */
+export function withOutlook({ store }: EngineContext, answer: RotateAnswer): RotateAnswer {
+  const row = store.rotations.get(answer.rotation.id);
+  return row ? { ...answer, outlook: viewOutlook(store, row) } : answer;
 }
 
 /** Waits as asked, then shows the rotation and, if asked for, the value it made. */
@@ -154,14 +166,15 @@ export function getRotation({ store }: EngineContext, id: string): Result<Rotati
 
 /** A page of rotations, newest first. */
 export function listRotations(
-  { store }: EngineContext,
+  context: EngineContext,
   idOrName: string | undefined,
   page: PageRequest,
 ): Result<Page<RotationView>, Failure> {
+  const { store } = context;
   const before = decodeCursor(page.cursor, "rot");
   if (before === undefined) return err(badCursor());
-  const key = idOrName === undefined ? undefined : store.keys.find(idOrName);
-  if (idOrName !== undefined && !key) return err(keyNotFound());
-  const rows = store.rotations.list(key?.id, before, page.limit + 1);
+  const key = idOrName === undefined ? undefined : findKey(context, idOrName);
+  if (key && !key.ok) return key;
+  const rows = store.rotations.list(key?.value.id, before, page.limit + 1);
   return ok(pageOf(rows, page.limit, (row) => viewRotation(store, row)));
 }
