@@ -14,8 +14,19 @@ function checkOrigin(c: AppContext): void {
   if (origin === undefined) return;
   const config = readConfig(c.env);
   const { publicUrl, allowedOrigins = [] } = config.ok ? config.value : {};
-  if (![new URL(c.req.url).origin, publicUrl, ...allowedOrigins].includes(origin))
+  if (![ownOrigin(c.req.url), publicUrl, ...allowedOrigins].includes(origin))
     throw new Problem({ code: "origin-refused" });
+}
+
+const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
+
+/**
+ * Where the request came to, as far as that can be believed: without TLS a page of anybody may have had its own name point here, unless it
+ * is a name that only ever means this machine.
+ */
+function ownOrigin(url: string): string | undefined {
+  const { protocol, hostname, origin } = new URL(url);
+  return protocol === "https:" || LOOPBACK.includes(hostname) ? origin : undefined;
 }
 
 export function addMcp(app: OpenAPIHono<{ Bindings: Env }>): void {

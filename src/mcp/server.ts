@@ -5,6 +5,7 @@
 import {
   CLIENT_INFO_META_KEY,
   createMcpHandler,
+  type McpRequestContext,
   McpServer,
   type StandardSchemaWithJSON,
 } from "@modelcontextprotocol/server";
@@ -25,11 +26,16 @@ const LIST_TTL_MS = 60_000;
 
 /** Answers one HTTP request of an authenticated caller. */
 export function serveMcp(request: Request, scopes: readonly string[], welcome: Welcome): Promise<Response> {
-  const handler = createMcpHandler(() => makeServer(request, scopes, welcome), { responseMode: "auto" });
+  const handler = createMcpHandler(({ era }) => makeServer(request, era, scopes, welcome));
   return handler.fetch(request);
 }
 
-function makeServer(request: Request, scopes: readonly string[], welcome: Welcome): McpServer {
+function makeServer(
+  request: Request,
+  era: McpRequestContext["era"],
+  scopes: readonly string[],
+  welcome: Welcome,
+): McpServer {
   const cached = { ttlMs: LIST_TTL_MS, cacheScope: "private" } as const;
   const server = new McpServer(
     { name: "rekey", title: "Rekey", version: VERSION },
@@ -40,6 +46,8 @@ function makeServer(request: Request, scopes: readonly string[], welcome: Welcom
         tools: { listChanged: false },
         resources: { listChanged: false },
         prompts: { listChanged: false },
+        // Nothing is logged to clients, so any level that they set is kept to. The newer revision has no such call.
+        ...(era === "legacy" && { logging: {} }),
       },
       cacheHints: {
         "tools/list": cached,
