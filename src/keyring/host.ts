@@ -16,13 +16,14 @@ import { isMade, migrate } from "../store/migrations.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import { durableObjectSql, type Sql } from "../store/sql.ts";
 import { Store } from "../store/store.ts";
-import { type Agent, actingOf } from "./agent.ts";
+import { actingOf } from "./agent.ts";
 import { Alarm } from "./alarm.ts";
 import { logBug, runLogged } from "./bugs.ts";
+import type { Answer, Call } from "./call.ts";
 import { authenticate, type Caller, type Credential } from "./caller.ts";
 import { listDead } from "./dead.ts";
 import { HistoryGuard } from "./history-guard.ts";
-import { type Earlier, type Repeatable, recall, remember } from "./idempotency.ts";
+import { type Earlier, recall, remember } from "./idempotency.ts";
 import { openContext } from "./opening.ts";
 import * as history from "./operations/history.ts";
 import { Pace } from "./pace.ts";
@@ -34,22 +35,10 @@ import { Uses } from "./uses.ts";
 import type { KeyView } from "./views.ts";
 import { type Visited, visit } from "./visit.ts";
 
-/** What comes with every request. */
-export interface Call {
-  credential: Credential;
-  /** Method and path pattern, for the event that every use of a root token is. */
-  route: string;
-  /** Where the caller reached this deployment. */
-  origin?: string;
-  idempotency?: Repeatable | undefined;
-  /** With a tool call. */
-  agent?: Agent | undefined;
-}
+export type { Answer, Call } from "./call.ts";
 
 /** What lets a caller in: a scope of an access key, or a look at the credential of a route's own. */
 export type Gate = Scope | ((context: EngineContext, credential: Credential) => Result<Caller, Failure>);
-
-export type Answer<T> = Result<T, Failure>;
 
 export interface Open {
   context: EngineContext;

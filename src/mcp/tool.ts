@@ -5,13 +5,12 @@
 import { z } from "zod";
 import type { Failure, FieldError } from "../errors/catalogue.ts";
 import { fieldErrorsOf } from "../errors/fields.ts";
-import type { Call } from "../keyring/host.ts";
-import type { Keyring } from "../keyring/keyring.ts";
+import type { Call } from "../keyring/call.ts";
 import type { Scope } from "../keyring/scopes.ts";
 import type { Self } from "../keyring/self.ts";
-import type { Remote } from "../remote.ts";
 import { err, ok, type Result } from "../result.ts";
 import { type Action, envelopeSchema, type Outcome } from "./envelope.ts";
+import type { ToolKeyring } from "./tool-keyring.ts";
 
 /** For whom a tool is run. */
 export interface Visitor {
@@ -24,7 +23,7 @@ export interface Visitor {
    * @throws a Problem with the failure
    */
   ask<T>(
-    work: (keyring: Remote<Keyring>, call: Call) => Promise<Result<T, Failure>>,
+    work: (keyring: ToolKeyring, call: Call) => Promise<Result<T, Failure>>,
     reason?: string,
   ): Promise<T>;
 }

@@ -83,13 +83,18 @@ export async function startProxy(origin: string, token: string): Promise<string>
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** The official client, connected with an access key. Closed after the test. */
+/**
+ * The official client, connected with an access key. Closed after the test.
+ * @param prepare before it connects
+ */
 export async function connect(
   origin: string,
   token: string,
   options: ClientOptions = { versionNegotiation: { mode: "auto" } },
+  prepare: (client: Client) => void = () => undefined,
 ): Promise<Client> {
   const client = new Client({ name: "test-agent", version: "1.2.3" }, options);
+  prepare(client);
   const transport = new StreamableHTTPClientTransport(new URL("/mcp", origin), {
     requestInit: { headers: { authorization: `Bearer ${token}` } },
   });

@@ -4,7 +4,7 @@ import { failureOf, headlineOf, nextOf, warningsOf } from "../rotated.ts";
 import { defineTool } from "../tool.ts";
 import { keyParameter, reasonParameter, rotationView } from "../views.ts";
 
-const WAIT_MS = 20_000;
+const WAIT_MS = 10_000;
 
 export const rollbackKey = defineTool({
   name: "rollback_key",

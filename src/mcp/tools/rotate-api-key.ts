@@ -9,8 +9,8 @@ import { defineTool, type Question, type Visitor } from "../tool.ts";
 import { claimView, keyParameter, reasonParameter, rotationView } from "../views.ts";
 
 const NAME = "rotate_api_key";
-/** A client waits a minute for an answer; most rotations are done by then. */
-const WAIT_MS = 20_000;
+/** Most rotations are done by then, and no client has given up. */
+const WAIT_MS = 10_000;
 const MAX_GRACE_HOURS = 24 * 365;
 
 const input = z.object({
