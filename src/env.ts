@@ -20,7 +20,13 @@ export interface Config {
   logEvents: LogMode;
   /** Origin at which this deployment is reached, for addresses in messages. */
   publicUrl: string | undefined;
+  /** Where GitHub's public keys for secret scanning are. */
+  githubKeysUrl: string;
+  /** Lifts the limit on fetching them, which without it is shared with everybody at the same address. */
+  githubToken: string | undefined;
 }
+
+const GITHUB_KEYS_URL = "https://api.github.com/meta/public_keys/secret_scanning";
 
 const MIN_ROOT_TOKEN_LENGTH = 24;
 
@@ -59,6 +65,10 @@ const variables = z.object({
     })
     .transform((url) => new URL(url).origin)
     .optional(),
+  GITHUB_KEYS_URL: z
+    .url({ protocol: /^https?$/, error: "GITHUB_KEYS_URL must be an address" })
+    .default(GITHUB_KEYS_URL),
+  GITHUB_TOKEN: z.string().min(1).optional(),
 });
 
 const parsed = new WeakMap<object, Result<Config, string[]>>();
@@ -78,6 +88,8 @@ export function readConfig(env: Env): Result<Config, string[]> {
         privateAllowlist: data.PRIVATE_ALLOWLIST,
         logEvents: data.LOG_EVENTS,
         publicUrl: data.PUBLIC_URL,
+        githubKeysUrl: data.GITHUB_KEYS_URL,
+        githubToken: data.GITHUB_TOKEN,
       })
     : err(error.issues.map((issue) => issue.message));
   parsed.set(env, result);
