@@ -8,7 +8,7 @@ import { parseToken } from "../issuer/token.ts";
 import type { LeakKind } from "../store/compromises.ts";
 import type { VersionRow } from "../store/versions.ts";
 import type { EngineContext } from "./context.ts";
-import { listOtherSecrets } from "./other-secrets.ts";
+import { listOtherSecrets, MANY } from "./other-secrets.ts";
 
 /** Something that is said to have leaked: the value itself, or what stands for it. */
 export type Leaked =
@@ -35,6 +35,7 @@ export function findLeaked(context: EngineContext, reports: readonly Leaked[]): 
   const byPrint = groupByHex(prints, (known) => context.store.versions.byFingerprints(known));
   const byToken = findTokens(context, secrets);
   const others = findOthers(context);
+  const claimTokens = findClaimTokens(context);
   return reports.map((one, index) => {
     if ("key" in one) return findByName(context, one);
     const secret = secrets[index];
@@ -46,7 +47,7 @@ export function findLeaked(context: EngineContext, reports: readonly Leaked[]): 
     return [
       ...versions.map((version): Found => ({ kind: "version", subject: version.id, version })),
       ...(print === undefined ? [] : (others.get(hex(print)) ?? [])),
-      ...(secret === undefined ? [] : findClaimToken(context, secret)),
+      ...(secret === undefined ? [] : (claimTokens.get(hex(sha256(secret))) ?? [])),
     ];
   });
 }
@@ -107,9 +108,14 @@ function findOthers(context: EngineContext): Map<string, Found[]> {
   return found;
 }
 
-function findClaimToken({ store }: EngineContext, secret: string): Found[] {
-  const destination = parseToken(secret).kind === "token" && store.destinations.byClaimDigest(sha256(secret));
-  return destination ? [{ kind: "claim-token", subject: destination.id }] : [];
+/** By SHA-256: of a claim token no more is kept. */
+function findClaimTokens({ store }: EngineContext): Map<string, Found[]> {
+  const claiming = store.destinations
+    .list("", MANY)
+    .flatMap(({ id, claimDigest }) => (claimDigest === null ? [] : [{ id, claimDigest }]));
+  return new Map(
+    claiming.map(({ id, claimDigest }) => [hex(claimDigest), [{ kind: "claim-token", subject: id }]]),
+  );
 }
 
 function hex(bytes: Uint8Array): string {

@@ -16,7 +16,7 @@ export interface OtherSecret {
 /** What is shorter is a name or a number. */
 const MIN_SECRET_LENGTH = 8;
 /** More of a kind than any keyring has. */
-const MANY = 10_000;
+export const MANY = 10_000;
 
 const fieldsSchema = z.record(z.string(), z.string());
 
