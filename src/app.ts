@@ -5,6 +5,7 @@ import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { readCredential } from "./api/auth.ts";
 import { addClaims } from "./api/claims.ts";
+import { addCompromises } from "./api/compromises.ts";
 import { addConnections } from "./api/connections.ts";
 import { addDeliveries } from "./api/deliveries.ts";
 import { addDestinations } from "./api/destinations.ts";
@@ -19,6 +20,7 @@ import { addPolicies } from "./api/policies.ts";
 import { Problem, respondWith } from "./api/problem.ts";
 import { addRotations } from "./api/rotations.ts";
 import { addSettings } from "./api/settings.ts";
+import { addSignalSettings } from "./api/signals.ts";
 import { addStatus } from "./api/status.ts";
 import { addSubscriptions } from "./api/subscriptions.ts";
 import { addTransfer, isStreamed } from "./api/transfer.ts";
@@ -26,8 +28,11 @@ import { addVerify } from "./api/verify.ts";
 import { addVersions } from "./api/versions.ts";
 import { fieldErrorsOf } from "./errors/fields.ts";
 import { addMcp } from "./mcp/route.ts";
+import { addSignals } from "./signals/routes.ts";
 
 const MAX_BODY_BYTES = 64 * 1024;
+/** A report of 10,000 leaked values. */
+const MAX_REPORT_BYTES = 5 * 1024 * 1024;
 
 function isShort(request: HonoRequest): boolean {
   const length = Number(request.header("content-length") ?? Number.NaN);
@@ -53,8 +58,15 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
     maxSize: MAX_BODY_BYTES,
     onError: (c) => respondWith(c, { code: "body-too-large" }),
   });
+  const reportLimit = bodyLimit({
+    maxSize: MAX_REPORT_BYTES,
+    onError: (c) => respondWith(c, { code: "body-too-large" }),
+  });
   // A length that is stated is kept to. Looking at the body, as the limit does even then, makes a stream of it.
-  app.use((c, next) => (isStreamed(c) || isShort(c.req) ? next() : limit(c, next)));
+  app.use((c, next) => {
+    if (isStreamed(c) || isShort(c.req)) return next();
+    return c.req.path.startsWith("/hooks/") ? reportLimit(c, next) : limit(c, next);
+  });
 
   // Who sends no credential hears so, whatever else is wrong with the request.
   app.use("/v1/*", async (c, next) => {
@@ -74,6 +86,9 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
   addConnections(app);
   addDestinations(app);
   addPolicies(app);
+  addCompromises(app);
+  addSignalSettings(app);
+  addSignals(app);
   addSettings(app);
   addVerify(app);
   addEvents(app);

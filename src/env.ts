@@ -22,7 +22,13 @@ export interface Config {
   publicUrl: string | undefined;
   /** Origins of web pages that may call /mcp, beside this deployment's own. */
   allowedOrigins: string[];
+  /** Where GitHub's public keys for secret scanning are. */
+  githubKeysUrl: string;
+  /** Lifts the limit on fetching them, which without it is shared with everybody at the same address. */
+  githubToken: string | undefined;
 }
+
+const GITHUB_KEYS_URL = "https://api.github.com/meta/public_keys/secret_scanning";
 
 const MIN_ROOT_TOKEN_LENGTH = 24;
 
@@ -68,6 +74,10 @@ const variables = z.object({
       message: "ALLOWED_ORIGINS must be a comma list of origins, such as https://chat.acme.dev",
     })
     .default([]),
+  GITHUB_KEYS_URL: z
+    .url({ protocol: /^https?$/, error: "GITHUB_KEYS_URL must be an address" })
+    .default(GITHUB_KEYS_URL),
+  GITHUB_TOKEN: z.string().min(1).optional(),
 });
 
 /** True for what a browser sends as Origin: a scheme and a host, nothing after. */
@@ -93,6 +103,8 @@ export function readConfig(env: Env): Result<Config, string[]> {
         logEvents: data.LOG_EVENTS,
         publicUrl: data.PUBLIC_URL,
         allowedOrigins: data.ALLOWED_ORIGINS,
+        githubKeysUrl: data.GITHUB_KEYS_URL,
+        githubToken: data.GITHUB_TOKEN,
       })
     : err(error.issues.map((issue) => issue.message));
   parsed.set(env, result);

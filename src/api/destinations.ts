@@ -114,12 +114,23 @@ const patch = createRoute({
     params: idParam,
     body: jsonBody(
       z
-        .strictObject({ name: nameSchema.optional(), config: destinationConfigSchema.optional() })
+        .strictObject({
+          name: nameSchema.optional(),
+          config: destinationConfigSchema.optional(),
+          rotateSecret: z
+            .boolean()
+            .optional()
+            .openapi({ description: "Answers a new signingSecret; the old one signs for 24 h, too." }),
+          rotateClaimToken: z
+            .boolean()
+            .optional()
+            .openapi({ description: "Answers a new claimToken; the old one claims nothing any more." }),
+        })
         .refine((change) => Object.keys(change).length > 0, { message: "names nothing to change" })
         .openapi("PatchDestination"),
     ),
   },
-  responses: { 200: answer("The destination", destinationSchema), ...problems },
+  responses: { 200: answer("The destination", createdSchema), ...problems },
 });
 
 const remove = createRoute({
@@ -164,7 +175,10 @@ export function addDestinations(app: OpenAPIHono<{ Bindings: Env }>): void {
   app.openapi(patch, async (c) => {
     const { id } = c.req.valid("param");
     const input = c.req.valid("json");
-    return c.json(await onKeyring(c, (keyring, call) => keyring.patchDestination(call, id, input)), 200);
+    const { destination, ...secrets } = await onKeyring(c, (keyring, call) =>
+      keyring.patchDestination(call, id, input),
+    );
+    return c.json({ ...destination, ...secrets }, 200);
   });
 
   app.openapi(remove, async (c) => {

@@ -37,6 +37,15 @@ export async function findByCode(env: Env, code: string): Promise<Result<Keyring
   return err({ code: "credential-unknown" });
 }
 
+/** Which of the codes are keyrings: one question for all that nobody here knows. For codes from somebody who is believed. */
+export async function findCodes(env: Env, codes: readonly string[]): Promise<Map<string, KeyringIdentity>> {
+  const remembered = codes.flatMap((code) => known.get(`code:${code}`) ?? []);
+  const others = codes.filter((code) => !known.has(`code:${code}`));
+  const found = others.length > 0 ? await registryOf(env).findCodes(others) : [];
+  for (const identity of found) rememberKnown(identity);
+  return new Map([...remembered, ...found].map((identity) => [identity.code, identity]));
+}
+
 /** Finds a keyring by name, for root. */
 export async function findByName(env: Env, name: string): Promise<Result<KeyringIdentity, Failure>> {
   const remembered = known.get(`name:${name}`);

@@ -21,6 +21,8 @@ const TAGS: Record<string, string> = {
   claims: "Values that are fetched once, instead of sent.",
   connections: "Accounts at the services outside, and what opens them.",
   destinations: "Places that hold the current value of a key.",
+  compromises: "What leaked, what was done about it, and how long that took.",
+  signals: "Reports of leaks from outside, each signed.",
   policies: "When and how keys rotate, for several keys at once.",
   settings: "What holds for the keyring as a whole, the kill switch included.",
   verify: "Is this value good, and for what.",

@@ -125,6 +125,9 @@ const versionSchema = z
     number: z.int(),
     stage: z.enum(["pending", "current", "previous", "revoking", "revoked", "discarded", "lost"]),
     hint: z.string().openapi({ description: "The last four characters." }),
+    fingerprint: z.string().nullable().openapi({
+      description: "Keyed hash of a value from outside, by which a leak of it can be reported.",
+    }),
     issuedAt: timeOutSchema,
     expiresAt: optionalTimeOutSchema.openapi({ description: "When its service ends it by itself." }),
     promotedAt: optionalTimeOutSchema,

@@ -23,8 +23,8 @@ export type SendResult =
 export interface DestinationContext {
   destinationId: string;
   config: unknown;
-  /** `whsec_…`, for types that sign. */
-  signingSecret: string | undefined;
+  /** `whsec_…`, the newest first, for types that sign: each signs while they overlap. */
+  signingSecrets: readonly string[];
   /** Name of the keyring. */
   keyring: string;
   outbound: Outbound;

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { durationSchema, parseDuration } from "../duration.ts";
-import { signMessage } from "../events/signing.ts";
+import { signByAll } from "../events/signing.ts";
 import type { OutboundAnswer } from "../outbound/port.ts";
 import type { Destination, DestinationContext, SendResult } from "./destination.ts";
 
@@ -89,16 +89,16 @@ export const webhook: Destination = {
 };
 
 async function post(
-  { config, signingSecret, outbound, now }: DestinationContext,
+  { config, signingSecrets, outbound, now }: DestinationContext,
   id: string,
   type: string,
   at: number,
   data: Record<string, unknown>,
 ): Promise<SendResult> {
   const { url } = configSchema.parse(config);
-  if (signingSecret === undefined) throw new Error("a webhook destination has no signing secret");
+  if (signingSecrets.length === 0) throw new Error("a webhook destination has no signing secret");
   const body = JSON.stringify({ type, timestamp: new Date(at).toISOString(), data });
-  const headers = { "content-type": "application/json", ...signMessage(signingSecret, id, now, body) };
+  const headers = { "content-type": "application/json", ...signByAll(signingSecrets, id, now, body) };
   return judgeAnswer(await outbound.send({ method: "POST", url, headers, body }));
 }
 

@@ -130,6 +130,18 @@ export const CATALOGUE = {
     title: "The key was rotated a moment ago and is in its cooldown",
     remedy: "Try again at `retryAt`.",
   },
+  "emergency-cooldown": {
+    status: 409,
+    title: "The key had an emergency rotation a moment ago",
+    remedy:
+      "Report the value itself, or name the `version` that leaked: that is acted on at once. Only the key's name is not taken again before `retryAt`.",
+  },
+  "signature-invalid": {
+    status: 401,
+    title: "The report is not signed as it should be",
+    remedy:
+      "Check the address and the secret: PUT /v1/signals/{source} makes a new one, which goes into the settings of whoever sends the reports.",
+  },
   "caller-cooldown": {
     status: 409,
     title: "This access key, one of its subject or who made it was rotated a moment ago",

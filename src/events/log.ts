@@ -29,6 +29,7 @@ const WARNINGS = new Set([
   "needs-human",
   "reconciled",
   "released",
+  "unread",
   "used",
 ]);
 

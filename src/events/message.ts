@@ -3,7 +3,7 @@ import type { OutboundRequest } from "../outbound/transport.ts";
 import type { EventRow } from "../store/events.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { SubscriptionFormat } from "../store/subscriptions.ts";
-import { signMessage } from "./signing.ts";
+import { signByAll } from "./signing.ts";
 
 /** Something to say. */
 export interface Message {
@@ -46,7 +46,10 @@ export function messageOf(event: EventRow, key: KeyRow | undefined): Message {
  */
 export function requestOf(message: Message, recipient: Recipient, now: number): OutboundRequest {
   const body = JSON.stringify(payloadOf(message, recipient));
-  const headers = { "content-type": "application/json", ...sign(message.id, recipient.secrets, now, body) };
+  const headers = {
+    "content-type": "application/json",
+    ...signByAll(recipient.secrets, message.id, now, body),
+  };
   return { method: "POST", url: recipient.url, headers, body };
 }
 
@@ -76,11 +79,4 @@ function sentenceOf(type: string, data: Record<string, unknown>, keyring: string
     .filter(([name, value]) => !LEFT_OUT.includes(name) && value !== null)
     .map(([name, value]) => `${name}: ${String(value)}`);
   return [`[${keyring}] ${type}${key}`, ...details].join("\n");
-}
-
-/** One signature for each secret, so that both the old and the new one verify while they overlap. */
-function sign(id: string, secrets: readonly string[], now: number, body: string): Record<string, string> {
-  const signed = secrets.map((secret) => signMessage(secret, id, now, body));
-  const signatures = signed.map((headers) => headers["webhook-signature"]);
-  return signed[0] ? { ...signed[0], "webhook-signature": signatures.join(" ") } : {};
 }

@@ -9,6 +9,18 @@ export function newSigningSecret(random: Random): string {
   return `whsec_${Buffer.from(random(SECRET_BYTES)).toString("base64")}`;
 }
 
+/** The same headers with a signature for each secret, so that both the old and the new one verify while they overlap. None without any. */
+export function signByAll(
+  secrets: readonly string[],
+  id: string,
+  now: number,
+  body: string,
+): Record<string, string> {
+  const signed = secrets.map((secret) => signMessage(secret, id, now, body));
+  const signatures = signed.map((headers) => headers["webhook-signature"]);
+  return signed[0] ? { ...signed[0], "webhook-signature": signatures.join(" ") } : {};
+}
+
 /**
  * The three headers of one attempt.
  * @param id the same for every attempt of a message; holds no `.`

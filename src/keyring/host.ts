@@ -182,6 +182,25 @@ export class Host {
   }
 
   /**
+   * What somebody without a credential of this keyring's brings, whom the Worker has checked: one transaction, answered before the engine
+   * takes up what it made due. The alarm is set in the same turn, should the process end before that.
+   */
+  accept<T>(body: (open: Open) => Answer<T>): Answer<T> {
+    const open = this.opened();
+    if (!open.ok) return open;
+    const refusal = this.refusal();
+    if (refusal) return refusal;
+    const { context, engine } = open.value;
+    const result = rollBackOnFailure(context.store, () => body(open.value));
+    if (result.ok) {
+      engine.beginInvocation();
+      engine.pumpSoon();
+      this.arm();
+    }
+    return result;
+  }
+
+  /**
    * Each use of a root token is an event; that an access key is in use shows at its version. A call that writes twice is one use.
    * @returns whether this is the first that is heard of the call
    */
@@ -227,10 +246,15 @@ export class Host {
    * @param also number of a version that nothing goes on with
    */
   async anchorEnded(ended: Answer<KeyView>, also?: number): Promise<void> {
-    if (!ended.ok || !this.#open) return;
+    if (ended.ok) await this.anchorKey(ended.value.id, also);
+  }
+
+  /** The same for whatever ended of a key. */
+  async anchorKey(keyId: string, also?: number): Promise<void> {
+    if (!this.#open) return;
     const { context } = this.#open;
     const versions = context.store.versions
-      .ofKey(ended.value.id)
+      .ofKey(keyId)
       .filter(({ stage, number }) => stage === "revoking" || number === also);
     await isAnchored(context, versions);
   }

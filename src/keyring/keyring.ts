@@ -6,14 +6,14 @@ import type { Sealing } from "../crypto/file-key.ts";
 import type { Outage } from "../rotation/policy.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import type { Answer, Call, Reconciled } from "./host.ts";
+import { CompromiseMethods } from "./methods/compromises.ts";
 import { hostOf } from "./methods/hosted.ts";
-import { SubscriptionMethods } from "./methods/subscriptions.ts";
 import type { Imported } from "./transfer/desk.ts";
 import type { Slice } from "./transfer/export.ts";
 import type { Header } from "./transfer/format.ts";
 import type { Visited } from "./visit.ts";
 
-export class Keyring extends SubscriptionMethods {
+export class Keyring extends CompromiseMethods {
   /** Makes the keyring, or finds it made already. Only the Worker calls this, for a name and code that the registry lists. */
   make(identity: KeyringIdentity): Answer<null> {
     return hostOf(this).make(identity);

@@ -26,6 +26,8 @@ export interface VersionView {
   number: number;
   stage: Stage;
   hint: string;
+  /** Hex, of a value that does not name its own version. */
+  fingerprint: string | null;
   issuedAt: string;
   /** When its service ends it by itself. */
   expiresAt: string | null;
@@ -298,6 +300,7 @@ function viewVersion(row: VersionRow): VersionView {
     number: row.number,
     stage: row.stage,
     hint: row.hint,
+    fingerprint: row.fingerprint && Buffer.from(row.fingerprint).toString("hex"),
     issuedAt: iso(row.issuedAt),
     expiresAt: isoOf(row.expiresAt),
     promotedAt: isoOf(row.promotedAt),

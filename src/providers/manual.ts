@@ -8,6 +8,7 @@ import { fieldsNamed, fillIn, findFlaws, originOf } from "./described/request.ts
 import { fieldOf } from "./described/template.ts";
 import { fieldsCalled } from "./fields.ts";
 import { callApi, testedBy } from "./http-client.ts";
+import { findDesk } from "./leak-desk.ts";
 import type { Provider } from "./provider.ts";
 
 const settings = z
@@ -47,11 +48,13 @@ const undescribed: Provider = {
       preflight: "none",
       mint: "none: a person makes a value as the runbook says and hands it in by PUT /v1/keys/{key}/value",
       test: "the request in `config.test`, if there is one",
-      revoke: "none: a person ends the old value",
+      revoke:
+        "none: a person ends the old value; a GitHub token that leaked: POST https://api.github.com/credentials/revoke",
     },
     notes: [
       "On the day that the schedule says an event `key.due` goes out with the runbook, and reminders follow until a value is handed in.",
       "After the old value's grace another one asks to end it, until it is seen refused or somebody says that it is done.",
+      "A GitHub token (`ghp_`, `gho_`, `ghu_`, `ghr_`, `github_pat_`) that leaked is handed in at GitHub's `POST /credentials/revoke`, which ends it: at once if it was replaced already, else after a minute.",
     ],
     unverified: [],
   },
@@ -68,6 +71,7 @@ const undescribed: Provider = {
   adopts: true,
   defaultCooldown: "0",
   runbook: (config) => settings.parse(config).runbook,
+  leakDesk: findDesk,
 
   async preflight() {
     return { kind: "green" };

@@ -6,6 +6,7 @@ import type { z } from "zod";
 import type { Allowance } from "../outbound/budget.ts";
 import type { Outbound } from "../outbound/port.ts";
 import type { CallReport } from "../store/work-table.ts";
+import type { LeakDesk } from "./leak-desk.ts";
 
 /** The value of a key: `secret` is tested and fingerprinted; some services have more fields. */
 export type Fields = { secret: string } & Record<string, string>;
@@ -66,6 +67,17 @@ export type ListResult =
       references: string[];
       /** When each was made, where the service says so: milliseconds since the epoch, by reference. */
       madeAt?: Readonly<Record<string, number>>;
+    })
+  | (Later & { kind: "failed" });
+
+/** What an alert of the service says that leaked. */
+export type AlertResult =
+  | (Reported & {
+      kind: "read";
+      secret: string;
+      /** What kind of thing it is and where it was found, in the service's words. */
+      source: string;
+      url: string;
     })
   | (Later & { kind: "failed" });
 
@@ -231,4 +243,8 @@ export interface Provider {
   list?(context: ProviderContext): Promise<ListResult>;
   /** When a credential was last used, as the service saw it. */
   lastUsed?(context: ProviderContext, credential: Credential): Promise<LastUsedResult>;
+  /** Where a value can be handed in that leaked, so that it is ended although `revoke` is absent. Undefined for one that nobody knows. */
+  leakDesk?(fields: Fields): LeakDesk | undefined;
+  /** What an alert says that leaked, for services that report leaks without the value. */
+  readAlert?(context: ProviderContext, alert: { repository: string; number: number }): Promise<AlertResult>;
 }

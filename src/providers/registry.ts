@@ -4,6 +4,7 @@ import { a2amarket } from "./a2amarket.ts";
 import { awsIam } from "./aws-iam.ts";
 import { bitscale } from "./bitscale.ts";
 import { cloudflare } from "./cloudflare.ts";
+import { github } from "./github.ts";
 import { gitlab } from "./gitlab.ts";
 import { http } from "./http.ts";
 import { access, issuer } from "./issuer.ts";
@@ -27,6 +28,7 @@ export const PROVIDERS = {
   openai,
   sendgrid,
   "aws-iam": awsIam,
+  github,
   gitlab,
   http,
   manual,

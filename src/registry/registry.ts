@@ -61,6 +61,16 @@ export interface Anchor {
   hash: Uint8Array;
 }
 
+/** Public keys with which a report may be signed, PEM by identifier. */
+export interface GithubKeys {
+  keys: Record<string, string>;
+  /** When they were last asked for, whatever the answer. Milliseconds since the epoch. */
+  askedAt: number;
+}
+
+/** A query may carry 100 parameters. */
+const MAX_CODES = 100;
+
 export interface Standing {
   anchor: Anchor | null;
   /** Milliseconds since the epoch. */
@@ -345,6 +355,33 @@ export class Registry extends DurableObject<Env> {
   /** Root accepts a history that is behind its anchor: it goes on from here. */
   setAnchor(code: string, { seq, hash }: Anchor): void {
     this.#sql.all("UPDATE keyring SET anchorSeq = ?, anchorHash = ? WHERE code = ?", seq, hash, code);
+  }
+
+  /** GitHub's public keys as they were last fetched, or null before that. */
+  githubKeys(): GithubKeys | null {
+    const [row] = this.#sql.all<{ value: string }>("SELECT value FROM setting WHERE name = 'githubKeys'");
+    return row ? (JSON.parse(row.value) as GithubKeys) : null;
+  }
+
+  /** Keeps them. */
+  keepGithubKeys(keys: GithubKeys): void {
+    this.#set("githubKeys", JSON.stringify(keys));
+  }
+
+  /** Which of these codes are keyrings, with their names. */
+  findCodes(codes: readonly string[]): KeyringIdentity[] {
+    const found: KeyringIdentity[] = [];
+    for (let from = 0; from < codes.length; from += MAX_CODES) {
+      const some = codes.slice(from, from + MAX_CODES);
+      const marks = some.map(() => "?").join(", ");
+      found.push(
+        ...this.#sql.all<{ name: string; code: string }>(
+          `SELECT name, code FROM keyring WHERE code IN (${marks})`,
+          ...some,
+        ),
+      );
+    }
+    return found;
   }
 
   #recall({ key, bodyHash }: RepeatableMake): Result<KeyringEntry & { isNew: boolean }, Failure> | undefined {

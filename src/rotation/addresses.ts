@@ -3,12 +3,9 @@ import { z } from "zod";
 import type { Recipient } from "../events/message.ts";
 import type { SubscriptionRow } from "../store/subscriptions.ts";
 import type { EngineContext } from "./context.ts";
+import { endPassed, secretListSchema, secretsAt } from "./secret-list.ts";
 
-const addressSchema = z.object({
-  url: z.string(),
-  /** The newest first. `until`: when an old one is no longer used, milliseconds since the epoch. */
-  secrets: z.array(z.object({ secret: z.string(), until: z.number().nullable() })),
-});
+const addressSchema = z.object({ url: z.string(), secrets: secretListSchema });
 
 export type Address = z.infer<typeof addressSchema>;
 
@@ -26,12 +23,10 @@ export function sealAddress({ vault }: EngineContext, id: string, revision: numb
 /** Who is spoken to, with the secrets that sign at this time. */
 export function recipientOf(context: EngineContext, row: SubscriptionRow): Recipient {
   const { url, secrets } = openAddress(context, row);
-  const now = context.now();
-  const signing = secrets.filter(({ until }) => until === null || until > now);
   return {
     format: row.format,
     url,
-    secrets: signing.map(({ secret }) => secret),
+    secrets: secretsAt(secrets, context.now()),
     keyring: context.identity.name,
   };
 }
@@ -44,9 +39,8 @@ export function endOldSecrets(context: EngineContext, id: string): void {
     chores.set(id, null);
     return;
   }
-  const now = context.now();
   const { url, secrets } = openAddress(context, row);
-  const kept = secrets.filter(({ until }) => until === null || until > now);
+  const kept = endPassed(secrets, context.now());
   const revision = row.revision + 1;
   subscriptions.update(row, {
     revision,

@@ -4,6 +4,7 @@
  */
 import { CALL_TIMEOUT_MS } from "../outbound/transport.ts";
 import type { ChoreRow } from "../store/chores.ts";
+import type { CompromiseRow } from "../store/compromises.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
 import { type Lane, laneOf, type WorkKind, type WorkLane } from "../store/due.ts";
 import type { EdgeRecordRow } from "../store/edge-records.ts";
@@ -16,6 +17,7 @@ import type { Claimable, WorkTable } from "../store/work-table.ts";
 import { LEASE_MARGIN_MS } from "./backoff.ts";
 import { doChore } from "./chores.ts";
 import type { EngineContext } from "./context.ts";
+import { actOnReport } from "./leak-reports.ts";
 import { applyPolicy } from "./policies.ts";
 import { mayReceive } from "./steps/deliver.ts";
 import { sweepClaim } from "./value-claims.ts";
@@ -33,7 +35,8 @@ export type Claim =
   | { kind: "delivery"; row: DeliveryRow }
   | { kind: "edge"; row: EdgeRecordRow }
   | { kind: "subscription"; row: SubscriptionRow }
-  | { kind: "chore"; row: ChoreRow };
+  | { kind: "chore"; row: ChoreRow }
+  | { kind: "compromise"; row: CompromiseRow };
 
 /**
  * Rows that one invocation works on. Each makes a few calls, and the platform allows 1,000 calls to its own services an invocation on the
@@ -42,6 +45,9 @@ export type Claim =
 export const MAX_PER_INVOCATION = 200;
 /** A subscription's row stands for more calls than others make. */
 const SUBSCRIPTION_WEIGHT = 2;
+
+/** Reports of leaks that one commit acts on. */
+const REPORTS_AT_ONCE = 4;
 
 /** What this very instance is at. */
 export class InFlight {
@@ -198,6 +204,16 @@ function claimKind(
       const claims = take(kind, store.subscriptions, rows).map((row): Claim => ({ kind, row }));
       return { claims, seen: rows.length };
     }
+    case "compromise": {
+      if (isFresh) return { claims: [], seen: 0 };
+      const rows = store.compromises.due(lane, now, Math.min(room, REPORTS_AT_ONCE));
+      const asking = rows.filter(({ alert }) => alert !== null);
+      const acted = rows.filter(({ alert }) => alert === null).map((row) => actOnReport(context, row));
+      const claims = take(kind, store.compromises, asking).map((row): Claim => ({ kind, row }));
+      // What one commit leaves of a report is the next one's.
+      const isMore = rows.length === REPORTS_AT_ONCE || acted.some(({ dueAt }) => dueAt !== null);
+      return { claims, seen: isMore ? room : rows.length };
+    }
     case "chore": {
       if (isFresh) return { claims: [], seen: 0 };
       const rows = store.chores.due(lane, now, room);
@@ -241,6 +257,7 @@ function repairQueue({ due, ...store }: Store, lane: Lane, now: number): void {
     claim: store.valueClaims,
     subscription: store.subscriptions,
     chore: store.chores,
+    compromise: store.compromises,
   };
   for (const { kind, id, at } of due.workDue(lane, now, MAX_IN_FLIGHT)) {
     const dueAt = owners[kind].get(id)?.dueAt ?? null;

@@ -9,6 +9,7 @@
  *
  * Inside the caller's transaction; the caller pumps afterwards.
  */
+import type { LeakAction } from "../store/compromises.ts";
 import type { KeyRow, OnCompromise } from "../store/keys.ts";
 import type { RotationRow } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
@@ -20,6 +21,7 @@ import { closeIfUseless, killVersion } from "./effects.ts";
 import { seeksMarkers } from "./facts.ts";
 import { supersede } from "./sends.ts";
 import { markerOf } from "./steps/mint.ts";
+import { openFields } from "./values.ts";
 
 /** A leaked value without a replacement is revoked after this long. */
 const REPLACED_WITHIN_MS = 60_000;
@@ -29,19 +31,11 @@ export interface LeakReport {
   source: string;
   /** Id of the access key that reported it, `root` or `rekey`. */
   actor: string;
+  /** The report that it is part of, and where the value was seen. */
+  compromiseId?: string;
+  seenAt?: string | null;
+  url?: string | null;
 }
-
-/** What was done about a leaked version. `none`: it was dead already. */
-export type LeakAction =
-  | "revoked"
-  | "discarded"
-  | "escalated"
-  | "started"
-  | "retried"
-  | "notified"
-  /** A person is, as only a person can replace it. */
-  | "asked"
-  | "none";
 
 export interface LeakResponse {
   action: LeakAction;
@@ -53,11 +47,14 @@ export interface LeakResponse {
 export function compromiseVersion(
   context: EngineContext,
   version: VersionRow,
-  { source, actor }: LeakReport,
+  { actor, ...where }: LeakReport,
 ): LeakResponse {
   const key = context.store.keys.get(version.keyId);
   if (!key) throw new Error("a version without its key");
+  const isKnown = version.compromisedAt !== null;
   const response = respond(context, key, version, actor);
+  // What is dead, or is being dealt with, is no news.
+  if (response.action === "none" || (isKnown && !isNews(response.action))) return response;
   record(context, {
     type: "key.compromised",
     actor,
@@ -66,11 +63,15 @@ export function compromiseVersion(
       ...askedOfPerson(context, key, version, response),
       version: version.number,
       stage: version.stage,
-      source,
+      ...where,
       ...response,
     },
   });
   return response;
+}
+
+function isNews(action: LeakAction): boolean {
+  return action === "started" || action === "revoked" || action === "discarded";
 }
 
 /**
@@ -97,6 +98,7 @@ export function endPatience(context: EngineContext, version: VersionRow): Versio
 function respond(context: EngineContext, key: KeyRow, version: VersionRow, actor: string): LeakResponse {
   const { store } = context;
   const rotation = store.rotations.live(key.id);
+  const isReported = version.compromisedAt !== null;
   switch (version.stage) {
     case "revoked":
     case "discarded":
@@ -106,7 +108,8 @@ function respond(context: EngineContext, key: KeyRow, version: VersionRow, actor
       store.versions.update(version, {
         compromisedAt: version.compromisedAt ?? context.now(),
         urgent: true,
-        ...(version.leaseUntil === null && { attempt: 0, dueAt: context.now() }),
+        // Whoever reports it again and again must not have the service called as often.
+        ...(version.leaseUntil === null && !isReported && { attempt: 0, dueAt: context.now() }),
       });
       return { action: "retried", rotationId: null };
     case "previous":
@@ -142,8 +145,7 @@ function respondToCurrent(
       break;
     case "hold":
     case "replace-first": {
-      const { revoke } = context.providerOf(key);
-      const isTimed = choice === "replace-first" && revoke !== undefined;
+      const isTimed = choice === "replace-first" && canEnd(context, key, version);
       const now = context.now();
       store.versions.update(version, {
         compromisedAt: version.compromisedAt ?? now,
@@ -164,17 +166,38 @@ function respondToCurrent(
   return { action: "started", rotationId: replace(context, key, version, rotation, actor).id };
 }
 
-/** What a person is to do about a leak, where no call can: replace what is current, end the rest. */
-function askedOfPerson(
-  context: EngineContext,
-  key: KeyRow,
-  { number }: VersionRow,
-  { action }: LeakResponse,
-) {
-  const runbook = context.providerOf(key).runbook?.(key.config);
-  if (!runbook || action === "none") return {};
-  const isReplaced = action === "asked" || action === "notified";
-  return requestData(isReplaced ? "replace" : "revoke", key.id, number, runbook);
+/** Whether a call ends a version of a key that leaked. */
+function canEnd(context: EngineContext, key: KeyRow, version: VersionRow): boolean {
+  const { revoke, leakDesk } = context.providerOf(key);
+  if (revoke) return true;
+  const fields = leakDesk && openFields(context, version);
+  return fields !== undefined && leakDesk?.(fields) !== undefined;
+}
+
+/** What a person is to do about a leak, where no call can, and where: replace what is current, end the rest. */
+function askedOfPerson(context: EngineContext, key: KeyRow, version: VersionRow, { action }: LeakResponse) {
+  const { number } = version;
+  const provider = context.providerOf(key);
+  const runbook = provider.runbook?.(key.config);
+  const isCurrent = action === "asked" || action === "notified";
+  if (runbook && isCurrent) return requestData("replace", key.id, number, runbook);
+  if (action === "notified") {
+    return {
+      todo: `Replace it: POST /v1/keys/${key.id}/rotate. Its policy says that nothing is done about a leak.`,
+    };
+  }
+  if (action === "started" || action === "escalated") {
+    const isHeard = context.store.destinations.linksOfKey(key.id).length > 0;
+    return isHeard || provider.overlap === "none" ? {} : { todo: todoOfUnheard(key.id) };
+  }
+  if (canEnd(context, key, version)) return {};
+  if (runbook) return requestData("revoke", key.id, number, runbook);
+  const todo = `End the value of version ${number} at ${provider.title} itself: no call to it does. It is tested until it is refused.`;
+  return { do: "revoke", version: number, todo, url: provider.about?.page ?? null };
+}
+
+function todoOfUnheard(keyId: string): string {
+  return `No destination receives its new value. Have it shown: POST /v1/keys/${keyId}/rotate {"reveal":"claim"}.`;
 }
 
 /** What the policy says, as far as the service allows: where a mint ends the old value, and may need it alive, that comes first. */

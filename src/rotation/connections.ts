@@ -153,9 +153,13 @@ export async function changeConnection(
   });
 }
 
-/** Ids of what goes through a connection: keys, and destinations. */
+/** Ids of what goes through a connection: keys, destinations, and sources of leak reports. */
 export function usersOf({ store }: EngineContext, { id: connectionId }: ConnectionRow): string[] {
-  const users = [...store.keys.onConnection(connectionId), ...store.destinations.ofConnection(connectionId)];
+  const users = [
+    ...store.keys.onConnection(connectionId),
+    ...store.destinations.ofConnection(connectionId),
+    ...store.signals.throughConnection(connectionId),
+  ];
   return users.map(({ id }) => id);
 }
 

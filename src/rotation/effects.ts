@@ -191,6 +191,9 @@ function promote(context: EngineContext, rotation: RotationRow): void {
   store.versions.update(fresh, { stage: "current", promotedAt: now });
   const isRollback = rotation.rollbackGraceEndsAt !== null;
   const ours = cooldownEndsAt(key, context.providerOf(key).defaultCooldown, now);
+  // Nobody has the value of an emergency that goes nowhere, so its owner must be able to ask for the next one.
+  const isUnheard = rotation.urgent && store.destinations.linksOfKey(key.id).length === 0;
+  const setsCooldown = rotation.trigger !== "schedule" && !isUnheard;
   store.keys.update(key, {
     ...((key.state === "pending" || key.state === "lost") && { state: "active" }),
     failures: 0,
@@ -198,7 +201,7 @@ function promote(context: EngineContext, rotation: RotationRow): void {
     // A value that is past its age would be replaced at once, and the rollback with it.
     retryAt: isRollback ? now + DAILY_MS : null,
     // What the service itself holds back may last longer.
-    ...(rotation.trigger !== "schedule" && { cooldownUntil: laterOf(ours, key.heldUntil, now) }),
+    ...(setsCooldown && { cooldownUntil: laterOf(ours, key.heldUntil, now) }),
   });
 }
 

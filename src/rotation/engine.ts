@@ -2,6 +2,7 @@
  * Runs due work: one step, its outcome committed with the next due time, and on. An outcome whose claim is over is dropped.
  */
 import type { Fields } from "../providers/provider.ts";
+import type { CompromiseRow } from "../store/compromises.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
 import { WORK_LANES, type WorkLane } from "../store/due.ts";
 import type { EdgeRecordRow } from "../store/edge-records.ts";
@@ -23,6 +24,7 @@ import type { Outage } from "./policy.ts";
 import { type Started, startScheduled } from "./starts.ts";
 import { deliver, mayStillLand } from "./steps/deliver.ts";
 import { lateAnswer } from "./steps/mint.ts";
+import { readAlert, settleAlert } from "./steps/read-alert.ts";
 import { retireVersion } from "./steps/retire.ts";
 import type { StepResult } from "./steps/step.ts";
 import { STEPS } from "./steps/steps.ts";
@@ -162,6 +164,11 @@ export class Engine {
     }
   }
 
+  /** Pumps in a moment, after whoever called was answered: how long an answer takes then says nothing of what it led to. */
+  pumpSoon(): void {
+    this.#pumpSoon();
+  }
+
   /** Commits and pumps once for all that ends at about the same time. Until then the leases of what ended have the alarm. */
   #pumpSoon(): void {
     if (this.#isPumpDue) return;
@@ -242,6 +249,8 @@ export class Engine {
         return tellSubscriber(this.#context, claim.row);
       case "chore":
         return finishChore(this.#context, claim.row);
+      case "compromise":
+        return this.#runAlert(claim.row);
     }
   }
 
@@ -355,6 +364,15 @@ export class Engine {
         return settleRetirement(this.#context, fresh, outcome, leaseToGoOn(fresh, this.#context.now()));
       });
     }
+  }
+
+  async #runAlert(claimed: CompromiseRow): Promise<void> {
+    const { store } = this.#context;
+    const result = await readAlert(this.#context, claimed);
+    await this.#commit(() => {
+      const fresh = store.compromises.get(claimed.id);
+      if (fresh?.claim === claimed.claim) settleAlert(this.#context, fresh, result);
+    });
   }
 
   async #runDelivery(claimed: DeliveryRow): Promise<void> {

@@ -4,6 +4,8 @@ import type { DestinationContext, SendResult } from "../destinations/destination
 import { destinationOf } from "../destinations/registry.ts";
 import type { DestinationRow, DestinationState } from "../store/destinations.ts";
 import { connectionAt, type EngineContext, newMessageId, record } from "./context.ts";
+import { secretsAt } from "./secret-list.ts";
+import { openSigningSecrets } from "./signing-secrets.ts";
 
 export interface Probe {
   name: string;
@@ -23,13 +25,12 @@ export async function probeDestination(context: EngineContext, row: DestinationR
 
 /** What a destination's type sees. */
 export function destinationContext(context: EngineContext, row: DestinationRow): DestinationContext {
-  const place = { table: "destination", id: row.id, revision: row.revision, purpose: "signing-secret" };
   const { through } = destinationOf(row.type);
   const account = through && connectionIdOf(row);
   return {
     destinationId: row.id,
     config: row.config,
-    signingSecret: row.sealed ? context.vault.open(place, row.sealed) : undefined,
+    signingSecrets: secretsAt(openSigningSecrets(context, row), context.now()),
     keyring: context.identity.name,
     outbound: context.outbound,
     connection: account === undefined ? undefined : connectionAt(context, account, null),

@@ -14,7 +14,8 @@ export type WorkKind =
   | "edge"
   | "claim"
   | "subscription"
-  | "chore";
+  | "chore"
+  | "compromise";
 export type DueKind = WorkKind | "start";
 
 export interface DueEntry<Kind extends DueKind = DueKind> {
@@ -38,7 +39,7 @@ export type Lane = (typeof LANES)[keyof typeof LANES];
 
 /** What has the alarm, in the order in which it is taken up, and the kinds of work that each lane carries. */
 export const WORK_LANES = [
-  { lane: LANES.emergencies, kinds: ["version", "rotation", "delivery"] },
+  { lane: LANES.emergencies, kinds: ["compromise", "version", "rotation", "delivery"] },
   { lane: LANES.versions, kinds: ["version"] },
   { lane: LANES.rotations, kinds: ["rotation", "idempotency", "policy", "claim"] },
   { lane: LANES.deliveries, kinds: ["delivery"] },
@@ -60,6 +61,7 @@ const LANE_OF = {
   edge: LANES.edge,
   subscription: LANES.subscriptions,
   chore: LANES.subscriptions,
+  compromise: LANES.emergencies,
 } as const satisfies Record<DueKind, Lane>;
 
 /** The lane of work that is, or is not, an emergency. */

@@ -113,6 +113,9 @@ export const NEW_ROTATION = {
   urgent: false,
 } satisfies Partial<RotationRow>;
 
+/** As far back as one looks for the newest of a kind. */
+const NEWEST = 20;
+
 export class RotationTable extends WorkTable<RotationRow> {
   constructor(sql: HeldSql, cache: RowCache, due: DueQueue) {
     super(sql, cache, due, "rotation", "rotation", {
@@ -166,6 +169,11 @@ export class RotationTable extends WorkTable<RotationRow> {
   /** The key's live rotation, if there is one. */
   live(keyId: string): RotationRow | undefined {
     return this.getBy(liveName(keyId), "WHERE keyId = ? AND live = 1", keyId);
+  }
+
+  /** The newest rotation of a key with this trigger. Reads its newest ones only. */
+  newest(keyId: string, trigger: Trigger): RotationRow | undefined {
+    return this.list(keyId, "", NEWEST).find((row) => row.trigger === trigger);
   }
 
   /** How many rotations are live. Reads as many index rows. */

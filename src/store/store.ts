@@ -1,5 +1,6 @@
 /** All tables of one keyring over one database. SQL and nothing else. */
 import { ChoreTable } from "./chores.ts";
+import { CompromiseTable, LeakTable } from "./compromises.ts";
 import { ConnectionTable } from "./connections.ts";
 import { DeliveryTable } from "./deliveries.ts";
 import { DestinationTable } from "./destinations.ts";
@@ -15,6 +16,7 @@ import { PolicyTable } from "./policies.ts";
 import { RotationTable } from "./rotations.ts";
 import { RowCache } from "./row-cache.ts";
 import { SettingTable } from "./settings.ts";
+import { SignalTable } from "./signals.ts";
 import type { Sql } from "./sql.ts";
 import { SubscriptionTable } from "./subscriptions.ts";
 import { ValueClaimTable } from "./value-claims.ts";
@@ -36,6 +38,9 @@ export class Store {
   readonly chores: ChoreTable;
   readonly valueClaims: ValueClaimTable;
   readonly policies: PolicyTable;
+  readonly compromises: CompromiseTable;
+  readonly leaks: LeakTable;
+  readonly signals: SignalTable;
   readonly keyUses: KeyUseTable;
   readonly edgeRecords: EdgeRecordTable;
   readonly verifiables: Verifiables;
@@ -74,6 +79,9 @@ export class Store {
     this.subscriptions = new SubscriptionTable(held, cache, this.due);
     this.chores = new ChoreTable(held, cache, this.due);
     this.policies = new PolicyTable(held, cache, this.due);
+    this.compromises = new CompromiseTable(held, cache, this.due);
+    this.leaks = new LeakTable(held, cache);
+    this.signals = new SignalTable(held, cache);
     this.overview = new Overview(held);
   }
 

@@ -3,6 +3,7 @@ import { type DueQueue, LANES } from "./due.ts";
 import type { EdgeRecordTable } from "./edge-records.ts";
 import type { HeldSql } from "./held-sql.ts";
 import type { RowCache } from "./row-cache.ts";
+import type { SqlValue } from "./sql.ts";
 import { type CallReport, UNCLAIMED, type Urgent, WorkTable } from "./work-table.ts";
 
 /** `lost`: minted, but its value never reached us and nothing names it. */
@@ -79,6 +80,9 @@ export const NEW_VERSION = {
   remindedAt: null,
   urgent: false,
 } satisfies Partial<VersionRow>;
+
+/** A query may carry 100 parameters. */
+const MAX_AMONG = 100;
 
 export class VersionTable extends WorkTable<VersionRow> {
   readonly #edgeRecords: EdgeRecordTable;
@@ -192,6 +196,25 @@ export class VersionTable extends WorkTable<VersionRow> {
     const rest = `INDEXED BY versionReference WHERE reference = ? AND digest IS NULL AND reference IS NOT NULL
       AND stage NOT IN ('revoked', 'discarded', 'lost') LIMIT ?`;
     return this.select(rest, reference, limit);
+  }
+
+  /** Versions that have one of these fingerprints, a hundred or so a statement. */
+  byFingerprints(fingerprints: readonly Uint8Array[]): VersionRow[] {
+    return this.#among("fingerprint", fingerprints);
+  }
+
+  /** Versions that have one of these ids. */
+  byIds(ids: readonly string[]): VersionRow[] {
+    return this.#among("id", ids);
+  }
+
+  #among(column: "id" | "fingerprint", values: readonly SqlValue[]): VersionRow[] {
+    const found: VersionRow[] = [];
+    for (let from = 0; from < values.length; from += MAX_AMONG) {
+      const some = values.slice(from, from + MAX_AMONG);
+      found.push(...this.select(`WHERE ${column} IN (${some.map(() => "?").join(", ")})`, ...some));
+    }
+    return found;
   }
 
   /** Versions of a key that may still work somewhere, oldest first. */

@@ -20,7 +20,7 @@ function contextOf(destination: Destination, place: Place): DestinationContext {
   return {
     destinationId: "dst_contract",
     config: destination.config.parse(place.config),
-    signingSecret: destination.signs ? newSigningSecret(secureRandom) : undefined,
+    signingSecrets: destination.signs ? [newSigningSecret(secureRandom)] : [],
     keyring: KEYRING,
     connection: place.account?.connection,
     spend: () => 0,

@@ -41,10 +41,10 @@ export async function request<Body = Record<string, unknown>>(
   };
 }
 
-/** One JSON text a line, or metrics: no JSON text as a whole. */
+/** One JSON text a line, metrics, or Markdown: no JSON text as a whole. */
 function isText(response: Response): boolean {
   const type = response.headers.get("content-type") ?? "";
-  return type === "application/x-ndjson" || type.startsWith("application/openmetrics-text");
+  return /^(application\/x-ndjson|application\/openmetrics-text|text\/markdown)/.test(type);
 }
 
 export interface TestKeyring {

@@ -47,7 +47,7 @@ export class DestinationMethods extends RotationMethods {
     call: Call,
     idOrName: string,
     input: destinations.PatchDestinationInput,
-  ): Answer<DestinationView> {
+  ): Answer<destinations.CreatedDestination> {
     return hostOf(this).write(call, "settings:write", ({ context }, caller) =>
       destinations.patchDestination(context, caller, idOrName, input, call.origin),
     );

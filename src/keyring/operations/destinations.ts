@@ -10,6 +10,8 @@ import { err, ok, type Result } from "../../result.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
 import { newClaimToken } from "../../rotation/message-tokens.ts";
 import type { Probe } from "../../rotation/probe.ts";
+import { withNew } from "../../rotation/secret-list.ts";
+import { openSigningSecrets, sealSigningSecrets } from "../../rotation/signing-secrets.ts";
 import type { DestinationRow } from "../../store/destinations.ts";
 import type { KeyRow } from "../../store/keys.ts";
 import type { Store } from "../../store/store.ts";
@@ -36,6 +38,10 @@ export interface CreateDestinationInput {
 export interface PatchDestinationInput {
   name?: string | undefined;
   config?: Record<string, unknown> | undefined;
+  /** The old signing secret goes on signing for a day. */
+  rotateSecret?: boolean | undefined;
+  /** The old claim token claims nothing from now on. */
+  rotateClaimToken?: boolean | undefined;
 }
 
 export interface CreatedDestination {
@@ -59,7 +65,7 @@ export function createDestination(
   input: CreateDestinationInput,
   origin?: string,
 ): Result<CreatedDestination, Failure> {
-  const { store, random, vault } = context;
+  const { store, random } = context;
   const type = destinationOf(input.type);
   const config = parseConfig(context, caller, input.type, input.config);
   if (!config.ok) return config;
@@ -77,7 +83,12 @@ export function createDestination(
     name: input.name,
     type: type.type,
     config: config.value,
-    sealed: signingSecret === undefined ? null : vault.seal(secretPlace(id, 1), signingSecret),
+    sealed: sealSigningSecrets(
+      context,
+      id,
+      1,
+      signingSecret === undefined ? [] : [{ secret: signingSecret, until: null }],
+    ),
     claimDigest: claimToken === undefined ? null : sha256(claimToken),
     state: "unproven",
     revision: 1,
@@ -122,8 +133,8 @@ export function patchDestination(
   idOrName: string,
   input: PatchDestinationInput,
   origin?: string,
-): Result<DestinationView, Failure> {
-  const { store, vault } = context;
+): Result<CreatedDestination, Failure> {
+  const { store } = context;
   const row = store.destinations.find(idOrName);
   if (!row) return err(destinationNotFound());
   const power = findCallerCooldown(context, caller) ?? findForeign(context, caller, usersOf(store, row));
@@ -131,31 +142,40 @@ export function patchDestination(
   const holder = input.name === undefined ? undefined : store.destinations.find(input.name);
   if (holder && holder.id !== row.id) return err({ code: "name-taken", holder: holder.id });
   const patch: Partial<DestinationRow> = input.name === undefined ? {} : { name: input.name };
-  if (input.config) {
-    // Who points a destination elsewhere sees what is sent to it.
-    const keys = store.destinations.linksOfDestination(row.id).map((link) => store.keys.get(link.keyId));
-    const refusal = findExcess(context, caller, ...keys.filter((key) => key !== undefined));
+  if (input.config || input.rotateSecret || input.rotateClaimToken) {
+    // Who points a destination elsewhere, or claims in its place, sees what is sent to it.
+    const refusal = findExcess(context, caller, ...usersOf(store, row));
     if (refusal) return err(refusal);
+  }
+  const fresh = makeSecrets(context, row, input);
+  if (!fresh.ok) return fresh;
+  const { signingSecret, claimToken } = fresh.value;
+  if (input.config) {
     const config = parseConfig(context, caller, row.type, input.config);
     if (!config.ok) return config;
     if (destinationOf(row.type).claims?.(config.value)) {
       if (!row.claimDigest) return err({ code: "invalid", errors: [NO_CLAIM_TOKEN] });
       if (origin !== undefined) store.settings.setBaseUrl(origin);
     }
-    const revision = row.revision + 1;
-    const secret = row.sealed && vault.open(secretPlace(row.id, row.revision), row.sealed);
-    const sealed = secret === null ? null : vault.seal(secretPlace(row.id, revision), secret);
     Object.assign(patch, {
       config: config.value,
-      revision,
-      sealed,
       state: "unproven",
       provenAt: null,
       probeAttempt: 0,
       opensAt: opensAt(context, caller),
     });
   }
-  const changed = store.destinations.update(row, patch);
+  const revision = row.revision + 1;
+  const before = openSigningSecrets(context, row);
+  const secrets = signingSecret === undefined ? before : withNew(before, signingSecret, context.now());
+  const changed = store.destinations.update(row, {
+    ...patch,
+    ...((input.config || signingSecret !== undefined) && {
+      revision,
+      sealed: sealSigningSecrets(context, row.id, revision, secrets),
+    }),
+    ...(claimToken !== undefined && { claimDigest: sha256(claimToken) }),
+  });
   if (input.config) {
     const moved = retarget(context, changed);
     if (!moved.ok) return moved;
@@ -166,7 +186,28 @@ export function patchDestination(
     actor: caller.id,
     data: { destinationId: row.id, changed: Object.keys(input).sort().join(" ") },
   });
-  return ok(viewDestination(store, changed));
+  return ok({ destination: viewDestination(store, changed), ...fresh.value });
+}
+
+/** The new secrets that a change asks for; both are shown once. */
+function makeSecrets(
+  context: EngineContext,
+  row: DestinationRow,
+  { rotateSecret, rotateClaimToken, config = row.config }: PatchDestinationInput,
+): Result<Pick<CreatedDestination, "signingSecret" | "claimToken">, Failure> {
+  const type = destinationOf(row.type);
+  const isClaiming = row.claimDigest !== null && (type.claims?.(config) ?? false);
+  const errors = [
+    ...(rotateSecret && !type.signs ? [{ path: "rotateSecret", message: "this type signs nothing" }] : []),
+    ...(rotateClaimToken && !isClaiming
+      ? [{ path: "rotateClaimToken", message: "nothing is claimed from this destination" }]
+      : []),
+  ];
+  if (errors.length > 0) return err({ code: "invalid", errors });
+  return ok({
+    ...(rotateSecret && { signingSecret: newSigningSecret(context.random) }),
+    ...(rotateClaimToken && { claimToken: newClaimToken(context) }),
+  });
 }
 
 /** Keys that are sent to a destination. */
@@ -282,7 +323,3 @@ const NO_CLAIM_TOKEN = {
   path: "config.secretMode",
   message: "this destination has no claim token, as it was made without; make another with this mode",
 };
-
-function secretPlace(id: string, revision: number) {
-  return { table: "destination", id, revision, purpose: "signing-secret" };
-}

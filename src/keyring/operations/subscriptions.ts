@@ -5,9 +5,10 @@ import type { Failure } from "../../errors/catalogue.ts";
 import { newSigningSecret } from "../../events/signing.ts";
 import { newId } from "../../ids.ts";
 import { err, ok, type Result } from "../../result.ts";
-import { type Address, nextEnd, openAddress, sealAddress } from "../../rotation/addresses.ts";
+import { nextEnd, openAddress, sealAddress } from "../../rotation/addresses.ts";
 import { planCronWatch } from "../../rotation/chores.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
+import { withNew } from "../../rotation/secret-list.ts";
 import { findNext, placeAt, release, WELL, welcome } from "../../rotation/subscriptions.ts";
 import {
   NEW_SUBSCRIPTION,
@@ -51,10 +52,6 @@ export interface TestedSubscription {
 }
 
 const MAX_SUBSCRIPTIONS = 50;
-/** Both signatures are sent so long after a secret was rotated. */
-const OVERLAP_MS = 24 * 3_600_000;
-/** Rotated more often than that within the overlap, the oldest secret stops signing early. */
-const MAX_SECRETS = 5;
 
 export function createSubscription(
   context: EngineContext,
@@ -255,14 +252,11 @@ function readdress(
 ): SubscriptionRow {
   const { subscriptions, chores } = context.store;
   const before = openAddress(context, row);
-  const until = context.now() + OVERLAP_MS;
-  const old = before.secrets.map((one) => ({ ...one, until: one.until ?? until }));
-  const secrets: Address["secrets"] =
-    signingSecret === undefined ? before.secrets : [{ secret: signingSecret, until: null }, ...old];
-  const kept = secrets.slice(0, MAX_SECRETS);
-  const address = { url: url ?? before.url, secrets: kept };
+  const secrets =
+    signingSecret === undefined ? before.secrets : withNew(before.secrets, signingSecret, context.now());
+  const address = { url: url ?? before.url, secrets };
   const revision = row.revision + 1;
-  chores.set(row.id, nextEnd(kept));
+  chores.set(row.id, nextEnd(secrets));
   const sealed = sealAddress(context, row.id, revision, address);
   if (url === undefined) return subscriptions.update(row, { revision, sealed });
   const moved: SubscriptionRow = { ...row, state: "unproven" };

@@ -5,8 +5,10 @@
 import type { Credential, Provider, ProviderContext, RevokeResult } from "../../providers/provider.ts";
 import type { VersionRow } from "../../store/versions.ts";
 import { credentialOf, type EngineContext, providerContext } from "../context.ts";
+import { handIn } from "../leak-desks.ts";
 import { mayRevoke } from "../policy.ts";
 import { mustRevoke, type RetirementOutcome } from "../retirement.ts";
+import { openFields } from "../values.ts";
 import { isAnchored, isTimeProven, mustBeKnown, untilKnownMs } from "../witness.ts";
 
 /** Does what the version's place asks for. Undefined when there is nothing to do yet. */
@@ -25,8 +27,9 @@ export async function retireVersion(
       : { kind: "time-unproven" };
   }
   const asks = providerContext(context, key, version, version.connectionRevision);
-  if (mustRevoke(version) && provider.revoke) {
-    const result = await end(provider, asks, credentialOf(context, version));
+  const desk = deskFor(context, provider, version);
+  if (mustRevoke(version) && (provider.revoke || desk)) {
+    const result = await (desk ?? end(provider, asks, credentialOf(context, version)));
     if (result.kind === "failed") return { kind: "revoke-failed", ...waitOf(result.retryAfterMs) };
     // Between a call to the outside and its confirmation there is a commit; what is a function of ours needs none.
     if (version.serviceRevokedAt === null && !provider.local) return { kind: "revoked" };
@@ -41,6 +44,18 @@ export async function retireVersion(
   if (waits) return { kind: "revoke-failed" };
   if (seen.kind === "seen-dead" && !(await isAnchored(context, [version]))) return { kind: "unclear" };
   return seen;
+}
+
+/** Hands in what leaked, where it cannot be revoked otherwise and somebody takes it. */
+function deskFor(
+  context: EngineContext,
+  { revoke, leakDesk }: Provider,
+  version: VersionRow,
+): Promise<RevokeResult> | undefined {
+  if (revoke || !leakDesk || version.compromisedAt === null || !mustRevoke(version)) return undefined;
+  const fields = openFields(context, version);
+  const desk = fields && leakDesk(fields);
+  return desk && handIn(context, desk, fields.secret);
 }
 
 /**

@@ -1,0 +1,52 @@
+/** The secrets of a keyring that are no keys: what opens its accounts, what signs its messages, what signs reports to it. */
+import { z } from "zod";
+import type { LeakKind } from "../store/compromises.ts";
+import { openAddress } from "./addresses.ts";
+import { credentialPlace, type EngineContext } from "./context.ts";
+import { openSignalSecrets } from "./signals.ts";
+import { openSigningSecrets } from "./signing-secrets.ts";
+
+export interface OtherSecret {
+  kind: LeakKind;
+  /** Id of what it belongs to. */
+  subject: string;
+  secret: string;
+}
+
+/** What is shorter is a name or a number. */
+const MIN_SECRET_LENGTH = 8;
+/** More of a kind than any keyring has. */
+export const MANY = 10_000;
+
+const fieldsSchema = z.record(z.string(), z.string());
+
+/** Each of them, opened one by one. Their number is that of the accounts and receivers, not of the keys. */
+export function* listOtherSecrets(context: EngineContext): Generator<OtherSecret> {
+  for (const one of listAll(context)) if (one.secret.length >= MIN_SECRET_LENGTH) yield one;
+}
+
+function* listAll(context: EngineContext): Generator<OtherSecret> {
+  const { store, vault } = context;
+  for (const { id, revision } of store.connections.list("", MANY)) {
+    const sealed = store.connections.revision(id, revision)?.sealed;
+    if (!sealed) continue;
+    const fields = fieldsSchema.parse(JSON.parse(vault.open(credentialPlace(id, revision), sealed)));
+    for (const secret of Object.values(fields)) yield { kind: "connection", subject: id, secret };
+  }
+  for (const row of store.destinations.list("", MANY)) {
+    for (const { secret } of openSigningSecrets(context, row)) {
+      yield { kind: "destination", subject: row.id, secret };
+    }
+  }
+  for (const row of store.subscriptions.list("", MANY)) {
+    const { url, secrets } = openAddress(context, row);
+    for (const { secret } of secrets) yield { kind: "subscription", subject: row.id, secret };
+    // The address of a chat's webhook is a credential itself.
+    if (row.format !== "standard") yield { kind: "subscription", subject: row.id, secret: url };
+  }
+  for (const row of store.signals.all()) {
+    for (const { secret } of openSignalSecrets(context, row)) {
+      yield { kind: "signal", subject: row.id, secret };
+    }
+  }
+}
