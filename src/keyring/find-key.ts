@@ -6,6 +6,7 @@ import type { Failure } from "../errors/catalogue.ts";
 import { err, ok, type Result } from "../result.ts";
 import type { EngineContext } from "../rotation/context.ts";
 import type { KeyRow } from "../store/keys.ts";
+import type { VersionRow } from "../store/versions.ts";
 
 /** A key's id, name, fingerprint or reference; or the agent whose key it is. */
 export type KeyTarget = string | { agentId: string };
@@ -15,38 +16,54 @@ const FINGERPRINT = /^[0-9a-f]{64}$/i;
 /** As many as an answer names of those that fit. */
 const MAX_CANDIDATES = 10;
 
-/** Finds the one key that is meant. A deleted one is found by its id only. */
-export function findKey(context: EngineContext, target: KeyTarget): Result<KeyRow, Failure> {
-  return typeof target === "string" ? findNamed(context, target) : findOfAgent(context, target.agentId);
+/** What somebody means: a key, and the one value of it that they named, where they named a value. */
+export interface Found {
+  key: KeyRow;
+  version?: VersionRow;
 }
 
-function findNamed({ store }: EngineContext, text: string): Result<KeyRow, Failure> {
-  const named = store.keys.find(text);
-  if (named) return ok(named);
+/** Finds the one key that is meant. A deleted one is found by its id only. */
+export function findKey(context: EngineContext, target: KeyTarget): Result<KeyRow, Failure> {
+  const found = findMeant(context, target);
+  return found.ok ? ok(found.value.key) : found;
+}
+
+/** The same, with the value. */
+export function findMeant(context: EngineContext, target: KeyTarget): Result<Found, Failure> {
+  if (typeof target !== "string") return findOfAgent(context, target.agentId);
+  const { store } = context;
+  const named = store.keys.find(target);
+  if (named) return ok({ key: named });
   const versions = [
-    ...(FINGERPRINT.test(text) ? store.versions.byFingerprint(Buffer.from(text, "hex")) : []),
-    ...store.versions.byReference(text, MAX_CANDIDATES + 1),
+    ...(FINGERPRINT.test(target) ? store.versions.byFingerprint(Buffer.from(target, "hex")) : []),
+    ...store.versions.byReference(target, MAX_CANDIDATES + 1),
   ];
-  const owners = new Set(versions.map(({ keyId }) => keyId));
-  const keys = [...owners].flatMap((id) => store.keys.get(id) ?? []);
-  return onlyOne(keys, keyNotFound());
+  const found = versions.flatMap((version) => {
+    const key = store.keys.get(version.keyId);
+    return key ? [{ key, version }] : [];
+  });
+  return onlyOne(found, keyNotFound());
 }
 
 /** The agent's own key here comes before its key at a service. */
-function findOfAgent({ store }: EngineContext, agentId: string): Result<KeyRow, Failure> {
+function findOfAgent({ store }: EngineContext, agentId: string): Result<Found, Failure> {
   const own = store.keys.ofSubject(agentId);
   const keys = own.length > 0 ? own : store.keys.ofAgent(agentId, MAX_CANDIDATES + 1);
-  return onlyOne(keys, { code: "not-found", detail: "no key is of this agent" });
+  return onlyOne(
+    keys.map((key) => ({ key })),
+    { code: "not-found", detail: "no key is of this agent" },
+  );
 }
 
-function onlyOne(keys: readonly KeyRow[], none: Failure): Result<KeyRow, Failure> {
-  const fit = keys.filter(({ state }) => state !== "deleted");
-  const [key] = fit;
-  if (!key) return err(none);
-  if (fit.length === 1) return ok(key);
-  return err({ code: "ambiguous", candidates: fit.slice(0, MAX_CANDIDATES).map(({ id }) => id) });
+function onlyOne(all: readonly Found[], none: Failure): Result<Found, Failure> {
+  const fit = all.filter(({ key }) => key.state !== "deleted");
+  const ids = [...new Set(fit.map(({ key }) => key.id))];
+  // Of several values of one key that go by the same name, the newest is meant.
+  const last = fit.at(-1);
+  if (!last) return err(none);
+  return ids.length === 1 ? ok(last) : err({ code: "ambiguous", candidates: ids.slice(0, MAX_CANDIDATES) });
 }
 
-export function keyNotFound(): Failure {
+function keyNotFound(): Failure {
   return { code: "not-found", detail: "no key has this id, name, fingerprint or reference" };
 }

@@ -4,7 +4,7 @@ import type { Overlap } from "../providers/provider.ts";
 import { ok, type Result } from "../result.ts";
 import type { EngineContext } from "../rotation/context.ts";
 import type { Caller } from "./caller.ts";
-import type { KeyTarget } from "./find-key.ts";
+import { findMeant, type KeyTarget } from "./find-key.ts";
 import { findActable } from "./power.ts";
 
 export interface Meant {
@@ -15,6 +15,8 @@ export interface Meant {
   title: string;
   /** What becomes of an old value there. */
   overlap: Overlap;
+  /** Number of the version that was named, where it was one of its values that was. */
+  version: number | null;
 }
 
 export function describeMeant(
@@ -22,9 +24,12 @@ export function describeMeant(
   caller: Caller,
   target: KeyTarget,
 ): Result<Meant, Failure> {
-  const found = findActable(context, caller, target);
+  const found = findMeant(context, target);
   if (!found.ok) return found;
-  const { id, name, provider } = found.value;
-  const { title, overlap } = context.providerOf(found.value);
-  return ok({ id, name, provider, title, overlap });
+  const { key, version } = found.value;
+  const allowed = findActable(context, caller, key.id);
+  if (!allowed.ok) return allowed;
+  const { id, name, provider } = key;
+  const { title, overlap } = context.providerOf(key);
+  return ok({ id, name, provider, title, overlap, version: version?.number ?? null });
 }

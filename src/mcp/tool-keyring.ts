@@ -1,7 +1,9 @@
 /** The part of a keyring that tools reach, over RPC: no settings, no connections, no destinations, no export. */
 import type { Answer, Call } from "../keyring/call.ts";
+import type { CompromiseView } from "../keyring/compromise-view.ts";
 import type { KeyTarget } from "../keyring/find-key.ts";
 import type { Meant } from "../keyring/meant.ts";
+import type { CompromiseInput } from "../keyring/operations/compromises.ts";
 import type { CreateKeyInput } from "../keyring/operations/create-key.ts";
 import type { RevealedKey } from "../keyring/operations/create-revealing.ts";
 import type { EventQuery } from "../keyring/operations/events.ts";
@@ -35,6 +37,7 @@ export interface ToolKeyring {
   ): Promised<{ rotation: RotationView }>;
   getRotation(call: Call, id: string): Promised<RotationView>;
   acknowledgeDelivery(call: Call, id: string): Promised<DeliveryView>;
+  reportCompromise(call: Call, input: CompromiseInput): Promised<CompromiseView>;
   /** A verdict as JSON. */
   verify(token: string | null, route: string, key: string, scopes: string[]): Promised<string>;
   listEvents(call: Call, query: EventQuery, page: PageRequest): Promised<Page<EventView>>;

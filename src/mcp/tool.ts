@@ -64,6 +64,8 @@ interface Definition<Input extends z.ZodObject, Data extends z.ZodObject> {
   /** Arguments of a call that makes sense. */
   example: z.input<Input> & { confirm?: string };
   confirmation?: Confirmation<z.output<Input>>;
+  /** What is wrong with arguments that fit one by one. */
+  check?(input: z.output<Input>): FieldError[];
   run(visitor: Visitor, input: z.output<Input>): Promise<Outcome<z.input<Data>>>;
   /** What else could be tried when it is refused. */
   instead?(failure: Failure, input: z.output<Input>): Action[];
@@ -115,6 +117,8 @@ export function defineTool<Input extends z.ZodObject, Data extends z.ZodObject>(
       const parsed = z.strictObject(input.shape).safeParse(isRecord(args) ? given : args);
       if (!parsed.success) return err(fieldErrorsOf(parsed.error.issues));
       const value = parsed.data as z.output<Input>;
+      const wrong = definition.check?.(value) ?? [];
+      if (wrong.length > 0) return err(wrong);
       const isAsked =
         confirmation !== undefined &&
         (confirmation.isNeeded?.(value) ?? true) &&

@@ -73,7 +73,7 @@ export function record(context: EngineContext, event: NewEvent): void {
   const { store, now, random, acting } = context;
   const key = event.keyId === undefined ? undefined : store.keys.get(event.keyId);
   const told =
-    acting?.actor === event.actor ? { ...event, data: { ...saidBy(acting), ...event.data } } : event;
+    acting?.actor === event.actor ? { ...event, data: { ...event.data, ...saidBy(acting) } } : event;
   const row = appendEvent(store.events, told, now(), random, key?.revision);
   wakeSubscribers(store, row, key, now());
   noteForHealth(store, event.type, now());

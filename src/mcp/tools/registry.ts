@@ -9,6 +9,7 @@ import { getRotation } from "./get-rotation.ts";
 import { getStatus } from "./get-status.ts";
 import { listApiKeys } from "./list-api-keys.ts";
 import { listEvents } from "./list-events.ts";
+import { reportCompromisedKey } from "./report-compromised-key.ts";
 import { revokeApiKey } from "./revoke-api-key.ts";
 import { rollbackKey } from "./rollback-key.ts";
 import { rotateApiKey } from "./rotate-api-key.ts";
@@ -25,6 +26,7 @@ export const TOOLS: readonly Tool[] = [
   finishGracePeriod,
   rollbackKey,
   acknowledgeDelivery,
+  reportCompromisedKey,
   verifyApiKey,
   listEvents,
   getStatus,

@@ -91,6 +91,10 @@ Save the new value before \`data.claim.expiresAt\` (POST \`{"claim": token}\` to
     isNeeded: ({ dryRun }) => !dryRun,
     question: ask,
   },
+  check: ({ key, agentId }) =>
+    key !== undefined && agentId !== undefined
+      ? [{ path: "agentId", message: "give either key or agentId" }]
+      : [],
   run: (visitor, given) => (given.dryRun ? plan(visitor, given) : rotate(visitor, given)),
   instead: ({ scope }, { reveal: _, ...given }) =>
     scope === "keys:reveal"
