@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 const LAYERS = [
   ["index", "local"],
   ["app"],
+  ["mcp", "signals"],
   ["api"],
   ["keyring"],
   ["rotation", "registry"],
