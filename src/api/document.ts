@@ -107,7 +107,7 @@ function findStatuses(method: Method, hasBody: boolean, takesInput: boolean): Pr
 }
 
 /** Of a request that a signature stands for. */
-const SIGNED_STATUSES: readonly ProblemStatus[] = [401, 413, 422, 429];
+const SIGNED_STATUSES: readonly ProblemStatus[] = [401, 404, 413, 422, 429];
 
 function addProblems(operation: { responses?: object }, statuses: readonly ProblemStatus[]): void {
   const referred = Object.fromEntries(statuses.map((status) => [status, referTo(status)]));
