@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 const LAYERS = [
   ["index", "local"],
   ["app"],
-  ["mcp"],
+  ["mcp", "signals"],
   ["api"],
   ["keyring"],
   ["rotation", "registry"],

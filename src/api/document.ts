@@ -72,14 +72,14 @@ export function describeApp(app: OpenAPIHono<{ Bindings: Env }>): Document {
       const operation = item[method];
       if (!operation) continue;
       operation.operationId ??= nameOperation(method, path);
-      // What asks for no credential says itself all that it answers.
-      if (operation.security?.length === 0) continue;
       const hasBody = operation.requestBody !== undefined;
+      // What asks for no credential says itself all that it answers; what is signed instead may be signed wrongly.
+      if (operation.security?.length === 0) {
+        if (hasBody) addProblems(operation, SIGNED_STATUSES);
+        continue;
+      }
       const statuses = findStatuses(method, hasBody, hasBody || (operation.parameters ?? []).length > 0);
-      operation.responses = {
-        ...Object.fromEntries(statuses.map((status) => [status, referTo(status)])),
-        ...operation.responses,
-      };
+      addProblems(operation, statuses);
       // Those that are about keyrings as such name one in their path, if any.
       if (!operation.tags?.includes("keyrings")) {
         operation.parameters = [...(operation.parameters ?? []), KEYRING_HEADER_REF];
@@ -104,6 +104,14 @@ function findStatuses(method: Method, hasBody: boolean, takesInput: boolean): Pr
     ...(takesInput ? ([422] as const) : []),
     429,
   ];
+}
+
+/** Of a request that a signature stands for. */
+const SIGNED_STATUSES: readonly ProblemStatus[] = [401, 404, 413, 422, 429];
+
+function addProblems(operation: { responses?: object }, statuses: readonly ProblemStatus[]): void {
+  const referred = Object.fromEntries(statuses.map((status) => [status, referTo(status)]));
+  operation.responses = { ...referred, ...operation.responses };
 }
 
 function referTo(status: ProblemStatus) {

@@ -2,7 +2,7 @@
  * Which addresses Rekey may call: https, default port, a public name. The platform's `global_fetch_strictly_public` is routing
  * and no address filter, so this check is the guard.
  */
-import { IPv4, IPv6 } from "ipaddr.js";
+import ipaddr from "ipaddr.js";
 
 export type UrlProblem =
   | "not-a-url"
@@ -60,7 +60,7 @@ export function findUrlProblem(text: string, allowlist: ReadonlySet<string>): Ur
   // The URL parser has already turned every spelling of an IPv4 address (hex, octal, one number) into the dotted one.
   const host = url.hostname.replace(/\.+$/, "");
   const bare = host.replace(/^\[|\]$/g, "");
-  if (IPv4.isValid(bare) || IPv6.isValid(bare)) return "ip-address";
+  if (ipaddr.IPv4.isValid(bare) || ipaddr.IPv6.isValid(bare)) return "ip-address";
   if (
     !host.includes(".") ||
     PRIVATE_SUFFIXES.some((suffix) => host === suffix || host.endsWith(`.${suffix}`))

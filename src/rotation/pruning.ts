@@ -1,5 +1,5 @@
 /**
- * Events that have outlived their retention go, the oldest first, a few at a time. What a subscriber still waits for stays, unless it has
+ * Events that have outlived their retention go, and reports of leaks with them, the oldest first, a few at a time. What a subscriber still waits for stays, unless it has
  * not answered for as long as that. The last one that went leaves its hash, from which the chain goes on.
  */
 import { parseDuration } from "../duration.ts";
@@ -17,13 +17,22 @@ const AGAIN_MS = 3_600_000;
 /** A time of cron this old is good enough: what waits an hour longer does no harm. */
 const CRON_FRESH_MS = 3_600_000;
 
+const REPORTS_A_TIME = 50;
+/** A report that named nothing of ours is kept so long, for whoever wonders whether it came. */
+const UNMATCHED_KEPT_MS = 30 * 24 * 3_600_000;
+
 const CHORE = "prune";
 
 /** Has the oldest events go when they are past their time. Cron's visit asks, once a day at least; that reads no row of an object that is awake. */
 export function planPruning({ store, now }: EngineContext): void {
   const oldest = store.events.oldest();
-  const keptMs = parseDuration(store.settings.eventRetention());
-  if (oldest && oldest.at < now() - keptMs && !store.chores.get(CHORE)) store.chores.set(CHORE, now());
+  const reports = store.compromises.oldest();
+  const before = now() - parseDuration(store.settings.eventRetention());
+  const isPast =
+    (oldest?.at ?? Infinity) < before ||
+    (reports.any ?? Infinity) < before ||
+    (reports.unmatched ?? Infinity) < now() - UNMATCHED_KEPT_MS;
+  if (isPast && !store.chores.get(CHORE)) store.chores.set(CHORE, now());
 }
 
 /** Sets when it is tried again if nothing comes of this time. Inside the caller's transaction. */
@@ -40,10 +49,21 @@ export async function pruneHistory(context: EngineContext): Promise<void> {
   const cronAt = await askForTime(context);
   if (cronAt === null || !(await isAnchored(context, []))) return;
   store.transaction(() => {
-    const before = Math.min(now(), cronAt) - parseDuration(store.settings.eventRetention());
-    const isMore = prune(context, before);
-    store.chores.set(CHORE, isMore ? now() + PAUSE_MS : null);
+    const time = Math.min(now(), cronAt);
+    const before = time - parseDuration(store.settings.eventRetention());
+    const isMore = [prune(context, before), pruneReports(context, before, time - UNMATCHED_KEPT_MS)];
+    store.chores.set(CHORE, isMore.includes(true) ? now() + PAUSE_MS : null);
   });
+}
+
+/** Reports of leaks that are over go with the events of their time, and sooner when they named nothing of ours. Returns whether there are more. */
+function pruneReports({ store }: EngineContext, before: number, unmatchedBefore: number): boolean {
+  const rows = store.compromises.outlived(before, unmatchedBefore, REPORTS_A_TIME);
+  for (const row of rows) {
+    store.leaks.removeOf(row.id);
+    store.compromises.remove(row);
+  }
+  return rows.length === REPORTS_A_TIME;
 }
 
 async function askForTime({ witness, now }: EngineContext): Promise<number | null> {

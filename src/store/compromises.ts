@@ -83,6 +83,7 @@ export interface LeakRow {
 }
 
 const DIGITS = 6;
+const OLDEST = "oldestCompromise";
 
 export class CompromiseTable extends WorkTable<CompromiseRow> {
   constructor(sql: HeldSql, cache: RowCache, due: DueQueue) {
@@ -116,11 +117,37 @@ export class CompromiseTable extends WorkTable<CompromiseRow> {
     return this.select(`WHERE id < ? ${only} ORDER BY id DESC LIMIT ?`, before === "" ? "~" : before, limit);
   }
 
-  /** The oldest reports, with nothing left to do. */
-  oldest(before: number, limit: number): CompromiseRow[] {
-    return this.select("WHERE receivedAt < ? AND dueAt IS NULL ORDER BY id LIMIT ?", before, limit);
+  override insert(row: CompromiseRow): CompromiseRow {
+    this.cache.forget(OLDEST);
+    return super.insert(row);
+  }
+
+  /** When the oldest report came, and the oldest of those that named nothing of ours. Remembered: each visit of cron asks. */
+  oldest(): { any: number | undefined; unmatched: number | undefined } {
+    return this.cache.get(OLDEST, () => ({
+      any: this.select("ORDER BY id LIMIT 1")[0]?.receivedAt,
+      unmatched: this.select("WHERE leaks = 0 ORDER BY id LIMIT 1")[0]?.receivedAt,
+    }));
+  }
+
+  /** Reports of before a time, and those before another that named nothing of ours; none with anything left to do. */
+  outlived(before: number, unmatchedBefore: number, limit: number): CompromiseRow[] {
+    return this.select(
+      "WHERE dueAt IS NULL AND (receivedAt < ? OR (leaks = 0 AND receivedAt < ?)) ORDER BY id LIMIT ?",
+      before,
+      unmatchedBefore,
+      limit,
+    );
+  }
+
+  override remove(row: CompromiseRow): void {
+    this.cache.forget(OLDEST);
+    super.remove(row);
   }
 }
+
+/** More than a report has. */
+const ALL = 1_000_000;
 
 export class LeakTable extends Table<LeakRow> {
   constructor(sql: HeldSql, cache: RowCache) {
@@ -150,6 +177,11 @@ export class LeakTable extends Table<LeakRow> {
       `${compromiseId}/~`,
     );
     return row ?? { open: 0, lastDeadAt: null };
+  }
+
+  /** Forgets all leaks of a report. */
+  removeOf(compromiseId: string): void {
+    for (const { id } of this.of(compromiseId, 0, ALL)) this.delete(id);
   }
 
   /** Leaks of a report in order, from a place on. */

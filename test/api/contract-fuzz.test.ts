@@ -110,6 +110,8 @@ async function stock(): Promise<Furnished> {
   await makeLostKey(ring, "lost");
   await makeStuckRotation(ring, { state: "needs-human", step: "settle" });
   await connect(ring);
+  await ring.call("POST", "/v1/compromises", { body: { secret: "nobody-has-this", source: "a test" } });
+  await ring.call("PUT", "/v1/signals/standard", { body: {} });
   await settle(ring);
   const tables = Object.entries(await readTables(ring)).filter(([table]) => !UNNAMED.includes(table));
   const lists = tables.map(([table, rows]) => [
@@ -353,6 +355,8 @@ describe.each(operations)("$method $path", ({ method, path, operation }) => {
       }),
       { numRuns: method === "GET" ? READING_RUNS : RUNS },
     );
+    // Nobody but who has its secret gets beyond a signature: test/signals/hooks.test.ts does.
+    if (path.startsWith("/hooks/")) return;
     for (const sent of isTaken ? [] : fc.sample(makeFittingRequests(path, operation), TRIES)) {
       const answer = await send(ring, method, path, sent);
       expect(answer.status).toBeLessThan(500);

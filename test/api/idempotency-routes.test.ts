@@ -50,6 +50,7 @@ const OTHER: Record<string, object> = {
   reason: { reason: "another" },
   reveal: { reveal: "none" },
   grace: { grace: "49h" },
+  key: { source: "another" },
   since: { since: "2026-01-02T00:00:00Z" },
 };
 

@@ -21,6 +21,7 @@ let theirs: Furnished;
 let theirSubscription: string;
 let theirPolicy: string;
 let theirConnection: string;
+let theirCompromise: string;
 let mine: TestKeyring;
 let call: ReturnType<typeof callAs>;
 let myKey: string;
@@ -32,6 +33,8 @@ beforeAll(async () => {
   const shared = { name: "shared", policy: { maxAge: "30d" } };
   theirPolicy = (await theirs.call<Made>("POST", "/v1/policies", { body: shared })).body.id;
   theirConnection = (await connect(theirs)).id;
+  const leak = { secret: "nobody-has-this-value", source: "a test" };
+  theirCompromise = (await theirs.call<Made>("POST", "/v1/compromises", { body: leak })).body.id;
   await settle(theirs);
   mine = await makeKeyring();
   call = (await makeAccessKey(mine, SCOPES)).call;
@@ -46,6 +49,7 @@ function theirId(pattern: string): string {
   if (pattern.includes("/subscriptions/")) return theirSubscription;
   if (pattern.includes("/policies/")) return theirPolicy;
   if (pattern.includes("/connections/")) return theirConnection;
+  if (pattern.includes("/compromises/")) return theirCompromise;
   return pattern.includes("/rotations/") ? theirs.rotation : theirs.destination;
 }
 
@@ -55,7 +59,10 @@ const IDS: [whose: string, of: (pattern: string) => string][] = [
   ["of another kind", (pattern) => (pattern.includes("/destinations/") ? myKey : myDestination)],
 ];
 
-const withId = ROUTES.filter(({ pattern, scopes }) => pattern.includes("{") && scopes !== "root");
+// A source of leak reports is a word of the contract's, and each keyring has its own of it.
+const withId = ROUTES.filter(
+  ({ pattern, scopes }) => pattern.includes("{") && !pattern.includes("{source}") && scopes !== "root",
+);
 
 describe.each(withId)("$method $path", ({ method, pattern, path, body }) => {
   const query = path.includes("?") ? path.slice(path.indexOf("?")) : "";

@@ -480,9 +480,59 @@ export const ROUTES: readonly Route[] = [
     body: { since: 1 },
     prepare: subscribe,
   },
+  {
+    method: "POST",
+    pattern: "/v1/compromises",
+    path: "/v1/compromises",
+    scopes: ["keys:revoke"],
+    status: 201,
+    body: { key: "billing", source: "a test" },
+  },
+  { method: "GET", pattern: "/v1/compromises", path: "/v1/compromises", scopes: ["keys:read"], status: 200 },
+  {
+    method: "GET",
+    pattern: "/v1/compromises/{id}",
+    path: "/v1/compromises/{compromise}",
+    scopes: ["keys:read"],
+    status: 200,
+    prepare: async (ring) => {
+      const body = { secret: "nobody-has-this-value", source: "a test" };
+      return { compromise: (await ring.call("POST", "/v1/compromises", { body })).body.id };
+    },
+  },
+  {
+    method: "PUT",
+    pattern: "/v1/signals/{source}",
+    path: "/v1/signals/standard",
+    scopes: ["settings:write"],
+    status: 200,
+    body: {},
+  },
+  { method: "GET", pattern: "/v1/signals", path: "/v1/signals", scopes: ["settings:read"], status: 200 },
+  {
+    method: "GET",
+    pattern: "/v1/signals/{source}",
+    path: "/v1/signals/standard",
+    scopes: ["settings:read"],
+    status: 200,
+    prepare: hear,
+  },
+  {
+    method: "DELETE",
+    pattern: "/v1/signals/{source}",
+    path: "/v1/signals/standard",
+    scopes: ["settings:write"],
+    status: 204,
+    prepare: hear,
+  },
   { method: "GET", pattern: "/v1/status", path: "/v1/status", scopes: ["keys:read"], status: 200 },
   { method: "GET", pattern: "/metrics", path: "/metrics", scopes: ["keys:read"], status: 200 },
 ];
+
+/** Sets a source of leak reports up. */
+function hear(ring: TestKeyring): Promise<unknown> {
+  return ring.call("PUT", "/v1/signals/standard", { body: {} });
+}
 
 /** A service that answers whoever shows no key. */
 async function answerForService(): Promise<void> {

@@ -2,7 +2,6 @@
 import { deleteKey, handInValue, patchKey, revokeKey } from "../../src/keyring/operations/keys.ts";
 import { Uses } from "../../src/keyring/uses.ts";
 import { acknowledgeDelivery } from "../../src/rotation/acknowledge.ts";
-import { compromiseVersion } from "../../src/rotation/compromise.ts";
 import { changeConnection } from "../../src/rotation/connections.ts";
 import type { EngineContext } from "../../src/rotation/context.ts";
 import {
@@ -13,6 +12,7 @@ import {
   finishGrace,
   retryRotation,
 } from "../../src/rotation/interventions.ts";
+import { takeReport } from "../../src/rotation/leak-reports.ts";
 import type { OnCompromise, Policy } from "../../src/store/keys.ts";
 import type { Stage, VersionRow } from "../../src/store/versions.ts";
 import { ROOT, type Run, rotateKey } from "./scene.ts";
@@ -42,13 +42,19 @@ function live({ store }: EngineContext, keyId: string) {
   return store.rotations.live(keyId);
 }
 
+function reportLeak(context: EngineContext, keyId: string, number: number): void {
+  const items = [{ leaked: { key: keyId, version: number }, source: "test" }];
+  takeReport(context, { source: "standard", reporter: "signal", items });
+}
+
 /** The newest version at a stage leaks. */
 function leak(stage: Stage, onCompromise?: OnCompromise): Deed {
   return (context, keyId) => {
     const key = context.store.keys.get(keyId);
     if (key && onCompromise) context.store.keys.update(key, { policy: { ...key.policy, onCompromise } });
     const version = newest(context, keyId, stage);
-    if (version) compromiseVersion(context, version, { source: "test", actor: "root" });
+    // A signal: written down now, acted on when the engine comes to it.
+    if (version) reportLeak(context, keyId, version.number);
   };
 }
 

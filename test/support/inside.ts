@@ -88,7 +88,7 @@ function assertNothingUnderWay(store: Store, state: DurableObjectState): void {
 }
 
 function listLeases(_: Store, { storage }: DurableObjectState): string[] {
-  return ["rotation", "version", "delivery", "edgeRecord", "subscription"].flatMap((table) =>
+  return ["rotation", "version", "delivery", "edgeRecord", "subscription", "compromise"].flatMap((table) =>
     storage.sql
       .exec<{ id: string; leaseUntil: number }>(
         `SELECT id, leaseUntil FROM ${table} WHERE leaseUntil > ?`,

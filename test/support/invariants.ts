@@ -14,6 +14,7 @@ const OWNERS = {
   claim: "claim",
   subscription: "subscription",
   chore: "chore",
+  compromise: "compromise",
   key: "start",
 } as const satisfies Record<string, DueKind>;
 const URGENT = ["rotation", "version", "delivery"];
