@@ -28,7 +28,7 @@ export function actingOf(context: EngineContext, { id }: Caller, { client, reaso
 }
 
 /** A text without control characters, of bounded length, with what is or looks like a value of this keyring taken out. */
-export function speakable(context: EngineContext, text: string, maxLength: number): string {
+function speakable(context: EngineContext, text: string, maxLength: number): string {
   return text
     .replace(/[\s\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ")
     .replace(new RegExp(TOKEN_PATTERN.source, "g"), HIDDEN)

@@ -2,7 +2,7 @@
  * How fast one caller may destroy by tools: so many calls in any minute. In memory only: an object that was called a minute ago is still
  * there, and one that is not has forgotten nothing that matters.
  */
-export const DESTRUCTIVE_CALLS_A_MINUTE = 5;
+const DESTRUCTIVE_CALLS_A_MINUTE = 5;
 const MINUTE_MS = 60_000;
 
 export class Pace {

@@ -18,6 +18,7 @@ const METHODS = [
   "createConnection",
   "createDestination",
   "createKey",
+  "createKeyRevealing",
   "createPolicy",
   "createSubscription",
   "deleteConnection",
@@ -26,6 +27,7 @@ const METHODS = [
   "deletePolicy",
   "deleteSignal",
   "deleteSubscription",
+  "describeKey",
   "dropImport",
   "endExport",
   "endImport",
@@ -84,6 +86,7 @@ const METHODS = [
   "verify",
   "verifyEvents",
   "visit",
+  "whoAmI",
 ];
 
 /** Everything on the classes between an object and the platform's own. */

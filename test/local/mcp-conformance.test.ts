@@ -1,13 +1,18 @@
 /** The official conformance suite against the Worker as it is deployed, at both revisions that it speaks. */
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { EXPECTED_FAILURES, type Expected } from "./mcp-expected-failures.ts";
 import { startProxy, startRekey } from "./mcp-support.ts";
 import { makeFolder, start } from "./support.ts";
 
-const SUITE = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
+const require = createRequire(import.meta.url);
+const SUITE = join(
+  dirname(require.resolve("@modelcontextprotocol/conformance/package.json")),
+  "dist/index.js",
+);
 const SUITE_MS = 60_000;
 /** Of one scenario. */
 const SCENARIO_MS = 10_000;
