@@ -88,6 +88,9 @@ describe("the official client", () => {
 
     // One access key may not destroy any more in this minute.
     client = await connect(rekey.origin, (await rekey.makeAccessKey()).secret, options);
+    const leak = { key: "quick", source: "a gist", confirm: "report-compromise" };
+    const reported = await tool("report_compromised_key", leak);
+    expect(reported.data).toMatchObject({ leaks: [{ keyName: "quick", version: 1 }] });
     const slow = await tool("rotate_api_key", { key: "slow", confirm: "rotate-now", reveal: "none" });
     const { rotation } = rotatedSchema.parse(slow.data);
     expect(rotation.live).toBe(true);
