@@ -21,22 +21,16 @@ export interface Outcome<Data> {
   failure?: Failure | undefined;
 }
 
-const errorSchema = z.object({
+/** What else a failure names goes with it: `scope`, `scopes`, `role`, `candidates`, `usedBy`, `holder`, `errors`. */
+const errorSchema = z.looseObject({
   code: z.string().describe("Stable; what a program should look at."),
   title: z.string(),
   detail: z.string().optional(),
   remedy: z.string().describe("What to do next."),
-  scope: z.string().optional().describe("The scope that the access key lacks."),
-  scopes: z.array(z.string()).optional(),
-  role: z.string().optional(),
   retryAt: z.string().optional().describe("ISO 8601: not before then."),
-  candidates: z.array(z.string()).optional().describe("Ids of the keys that fit."),
-  usedBy: z.array(z.string()).optional(),
-  holder: z.string().optional(),
-  errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
 });
 
-export type ToolError = z.infer<typeof errorSchema>;
+type ToolError = Omit<Failure, "retryAfterSeconds"> & { title: string; remedy: string };
 
 /** The answer of one tool. */
 export function envelopeSchema<Data extends z.ZodObject>(tool: string, data: Data) {

@@ -10,6 +10,7 @@ import type { Scope } from "../keyring/scopes.ts";
 import type { Self } from "../keyring/self.ts";
 import { err, ok, type Result } from "../result.ts";
 import { type Action, envelopeSchema, type Outcome } from "./envelope.ts";
+import { toJsonSchema } from "./json-schema.ts";
 import type { ToolKeyring } from "./tool-keyring.ts";
 
 /** For whom a tool is run. */
@@ -109,8 +110,8 @@ export function defineTool<Input extends z.ZodObject, Data extends z.ZodObject>(
     hints,
     example,
     confirmWord: confirmation?.word,
-    inputSchema: { ...z.toJSONSchema(z.strictObject(schema.shape), { io: "input" }), examples: [example] },
-    outputSchema: z.toJSONSchema(envelopeSchema(name, data), { io: "output" }),
+    inputSchema: { ...toJsonSchema(z.strictObject(schema.shape), "input"), examples: [example] },
+    outputSchema: toJsonSchema(envelopeSchema(name, data), "output"),
     read(args) {
       const { confirm, ...others } = isRecord(args) ? args : {};
       const given = confirmation || confirm === undefined ? others : { ...others, confirm };

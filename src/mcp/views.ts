@@ -1,7 +1,8 @@
 /** Keys, rotations and events as agents see them: what helps to decide, without what only a program would want. */
 import { z } from "zod";
 
-const time = z.string().describe("ISO 8601.");
+/** ISO 8601. */
+const time = z.string();
 const optionalTime = time.nullable();
 
 export const keyBrief = z.object({
