@@ -65,6 +65,52 @@ export function oldValueOf({ rotation, outlook }: RotateAnswer, isOwn: boolean):
   }
 }
 
-export function hours(seconds: number): string {
+/** How to get a value that an answer shows or has a claim for. */
+export function shownWarnings({ secret, claim }: Pick<RotateAnswer, "secret" | "claim">): string[] {
+  return [
+    ...(secret === undefined
+      ? []
+      : [
+          "data.secret is the value, shown this once. It is part of this conversation now: store it and do not repeat it.",
+        ]),
+    ...(claim
+      ? [
+          `The value is not in this conversation. POST {"claim": data.claim.token} to ${claim.url} with your access key as bearer, once, before ${claim.expiresAt}.`,
+        ]
+      : []),
+  ];
+}
+
+/** The same after a rotation, which may not have one yet. */
+export function valueWarnings(made: RotateAnswer, reveal: "claim" | "inline" | "none"): string[] {
+  const { rotation, secret, claim } = made;
+  const isMissing = reveal !== "none" && secret === undefined && !claim;
+  return isMissing && (rotation.live || rotation.state === "succeeded")
+    ? ["There is no value to show yet, or any more. The key's destinations get it as soon as it is there."]
+    : shownWarnings(made);
+}
+
+/** What became of a grace that was asked for. */
+export function graceWarnings({ rotation, outlook }: RotateAnswer, asked: number | undefined): string[] {
+  if (asked === undefined || !outlook?.old) return [];
+  if (outlook.old.stage === "revoking" || outlook.old.stage === "revoked")
+    return asked > 0 ? ["This service keeps no old value alive: gracePeriodHours had no effect."] : [];
+  if (Math.round(asked * 60) * 60 === outlook.graceSeconds) return [];
+  const verb = rotation.live ? "will get" : "got";
+  return [
+    `The old value ${verb} ${hours(outlook.graceSeconds)} instead of what was asked: nobody shortens the grace of their own access key, and a rotation that was live already keeps its own.`,
+  ];
+}
+
+export function cooldownWarnings({ outlook }: RotateAnswer): string[] {
+  const until = outlook?.cooldownUntil ?? null;
+  return until === null
+    ? []
+    : [
+        `In its cooldown until ${until}: no other rotation of it, and services hold back what a thief would want, such as withdrawals.`,
+      ];
+}
+
+function hours(seconds: number): string {
   return seconds % 3_600 === 0 ? `${seconds / 3_600} h` : `${Math.round(seconds / 60)} min`;
 }

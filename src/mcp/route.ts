@@ -8,16 +8,32 @@ import { Problem } from "../api/problem.ts";
 import { readConfig } from "../env.ts";
 import type { Welcome } from "./server.ts";
 
-/** Refuses requests that a browser sends for a page of somebody else. Programs send no Origin. */
-function checkOrigin(c: AppContext): void {
+/**
+ * The page that a browser asks for, or undefined where no browser does: programs send no Origin.
+ * @throws for a page of somebody else
+ */
+function pageOf(c: AppContext): string | undefined {
   const origin = c.req.header("origin");
-  if (origin === undefined) return;
+  if (origin === undefined) return undefined;
   const config = readConfig(c.env);
   const { publicUrl, allowedOrigins = [] } = config.ok ? config.value : {};
   if (![ownOrigin(c.req.url), publicUrl, ...allowedOrigins].includes(origin))
     throw new Problem({ code: "origin-refused" });
+  return origin;
 }
 
+/** What lets a page read the answer, and ask at all. Pages send their credential themselves: no cookies. */
+function open(c: AppContext, page: string): void {
+  c.header("access-control-allow-origin", page);
+  c.header("access-control-expose-headers", "www-authenticate, retry-after");
+  c.header("vary", "origin");
+  if (c.req.method !== "OPTIONS") return;
+  c.header("access-control-allow-methods", "POST");
+  c.header("access-control-allow-headers", PAGE_HEADERS);
+  c.header("access-control-max-age", "600");
+}
+
+const PAGE_HEADERS = "authorization, content-type, accept, mcp-protocol-version, mcp-method, mcp-name";
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 
 /**
@@ -31,7 +47,9 @@ function ownOrigin(url: string): string | undefined {
 
 export function addMcp(app: OpenAPIHono<{ Bindings: Env }>): void {
   app.all("/mcp", async (c) => {
-    checkOrigin(c);
+    const page = pageOf(c);
+    if (page !== undefined) open(c, page);
+    if (page !== undefined && c.req.method === "OPTIONS") return c.body(null, 204);
     if (readCredential(c).kind === "root") throw new Problem({ code: "access-key-required" });
     const base = callOf(c);
     const self = await askKeyring(c, base, (keyring, call) => keyring.whoAmI(call));
@@ -50,12 +68,9 @@ export function addMcp(app: OpenAPIHono<{ Bindings: Env }>): void {
   });
 }
 
-/** What every answer of this Worker says. */
+/** What this Worker says besides, of every answer and to a page. */
 function withOurs(c: AppContext, headers: Headers): Headers {
   const all = new Headers(headers);
-  for (const name of ["cache-control", "x-content-type-options"]) {
-    const ours = c.res.headers.get(name);
-    if (ours !== null) all.set(name, ours);
-  }
+  for (const [name, value] of c.res.headers) all.set(name, value);
   return all;
 }

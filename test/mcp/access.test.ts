@@ -65,6 +65,33 @@ describe("POST /mcp", () => {
     expect(nobody).toMatchObject({ status: 403, body: { code: "origin-refused" } });
   });
 
+  it("lets its own pages ask from a browser and read the answer", async () => {
+    const scene = await makeMcpScene();
+    const caller = await scene.caller();
+    const origin = "https://rekey.test";
+    const asked = await request(null, "OPTIONS", "/mcp", {
+      headers: { origin, "access-control-request-method": "POST" },
+    });
+    expect(asked.status).toBe(204);
+    expect(asked.headers.get("access-control-allow-methods")).toBe("POST");
+    expect(asked.headers.get("access-control-allow-headers")).toContain("authorization");
+    const refused = await request(null, "POST", "/mcp", { headers: { origin } });
+    for (const { headers } of [
+      asked,
+      refused,
+      await caller.send("tools/list", {}, { headers: { origin } }),
+    ]) {
+      expect(headers.get("access-control-allow-origin")).toBe(origin);
+      expect(headers.get("vary")).toBe("origin");
+    }
+    const program = await caller.send("tools/list");
+    expect(program.headers.get("access-control-allow-origin")).toBeNull();
+    expect(program.headers.get("content-type")).toBe("application/json");
+    expect(
+      (await request(null, "OPTIONS", "/mcp", { headers: { origin: "https://evil.example" } })).status,
+    ).toBe(403);
+  });
+
   it("has no sessions to open or close, and stores nothing in caches", async () => {
     const scene = await makeMcpScene();
     const { token } = await scene.caller();

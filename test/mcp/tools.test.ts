@@ -190,6 +190,40 @@ describe("the history of what an agent does", () => {
     ]);
   });
 
+  it("says so, too, when a rotation was live already and the agent only joined it", async () => {
+    const scene = await makeMcpScene();
+    const caller = await scene.caller();
+    const kv = { name: "kv", type: "kv", config: { propagation: "0" } };
+    const { body } = await scene.ring.call<{ id: string }>("POST", "/v1/destinations", { body: kv });
+    const destinations = [{ id: body.id, mustAcknowledge: true }];
+    await scene.key({ name: "one", provider: "issuer", destinations });
+    const begun = await scene.ring.call<{ rotation: { id: string } }>("POST", "/v1/keys/one/rotate", {
+      body: { reason: "by hand" },
+    });
+    expect(await happened(scene, "key.rotation.joined")).toEqual([]);
+    const args = { key: "one", reason: "me too", reveal: "none", ...CONFIRMED };
+    const joining = caller.tool("rotate_api_key", args);
+    const { id } = begun.body.rotation;
+    await vi.waitFor(async () =>
+      expect(await happened(scene, "key.rotation.joined")).toMatchObject([
+        { actor: caller.id, data: { rotationId: id, client: "an-agent 9", reason: "me too" } },
+      ]),
+    );
+    await vi.waitFor(async () => {
+      const { body: page } = await scene.ring.call<{ items: { id: string; version: number }[] }>(
+        "GET",
+        "/v1/deliveries",
+      );
+      const fresh = page.items.find(({ version }) => version === 2);
+      const path = `/v1/deliveries/${fresh?.id}/acknowledge`;
+      expect((await scene.ring.call("POST", path)).status).toBe(200);
+    });
+    const { data } = await joining;
+    expect(data).toMatchObject({
+      rotation: { id, trigger: "manual", reason: "by hand", state: "succeeded" },
+    });
+  });
+
   it("goes by the HTTP client at revision 2025-11-25, where nothing else says who calls", async () => {
     const scene = await makeMcpScene();
     const caller = await scene.caller();

@@ -5,7 +5,7 @@ import type { Fields } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { CLAIM_LASTS_MS } from "../../rotation/backoff.ts";
 import { startRotation } from "../../rotation/changes.ts";
-import { type EngineContext, triggerOf } from "../../rotation/context.ts";
+import { type EngineContext, record, triggerOf } from "../../rotation/context.ts";
 import type { Engine } from "../../rotation/engine.ts";
 import { maxGraceMs } from "../../rotation/policy.ts";
 import { claimUrlAt, keptBy, openClaim } from "../../rotation/value-claims.ts";
@@ -53,12 +53,19 @@ export function beginRotation(
   const refusal = findRefusal(context, caller, key, input);
   if (refusal) return err(refusal);
   const live = context.store.rotations.live(key.id);
-  if (live) return ok(live);
+  if (live) return ok(join(context, caller, live));
   const { reason = null } = input;
   const grace = allowedGrace(context, caller, key, input.grace ?? null);
   return ok(
     startRotation(context, key, { trigger: triggerOf(context), reason, requestedBy: caller.id, grace }),
   );
+}
+
+/** Nothing is begun; that an agent asked, and may have seen the value, is told all the same. */
+function join(context: EngineContext, { id: actor }: Caller, live: RotationRow): RotationRow {
+  const { id: rotationId, keyId } = live;
+  if (context.acting) record(context, { type: "key.rotation.joined", actor, keyId, data: { rotationId } });
+  return live;
 }
 
 /** Why a caller cannot have a rotation of a key now, or undefined. */

@@ -4,6 +4,7 @@ import { configSchema, labelsSchema, nameSchema, timeSchema } from "../../api/sc
 import { isPrefix } from "../../issuer/token.ts";
 import { PROVIDER_NAMES } from "../../providers/registry.ts";
 import type { Outcome } from "../envelope.ts";
+import { shownWarnings } from "../rotated.ts";
 import { defineTool, type Visitor } from "../tool.ts";
 import { claimView, keyDetail } from "../views.ts";
 
@@ -111,18 +112,7 @@ async function create(visitor: Visitor, given: Input): Promise<Outcome<z.input<t
         ? `Created "${key.name}"; ${key.provider} makes its first value now.`
         : `Created "${key.name}": version 1 is current.`,
     data: { key, ...(secret !== undefined && { secret }), ...(claim && { claim }) },
-    warnings: [
-      ...(secret !== undefined
-        ? [
-            "data.secret is shown this once. It is part of this conversation now: store it and do not repeat it.",
-          ]
-        : []),
-      ...(claim
-        ? [
-            `The value is not in this conversation. POST {"claim": data.claim.token} to ${claim.url} with your access key as bearer, once, before ${claim.expiresAt}.`,
-          ]
-        : []),
-    ],
+    warnings: shownWarnings({ ...(secret !== undefined && { secret }), ...(claim && { claim }) }),
     actions: key.rotation
       ? [{ tool: "get_rotation", args: { rotation: key.rotation }, reason: "see when the value is there" }]
       : [],

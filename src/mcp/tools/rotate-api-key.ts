@@ -4,7 +4,16 @@ import type { KeyTarget } from "../../keyring/find-key.ts";
 import type { PlanView } from "../../keyring/operations/plan.ts";
 import type { RotateAnswer } from "../../keyring/operations/rotations.ts";
 import type { Action, Outcome } from "../envelope.ts";
-import { failureOf, headlineOf, hours, nextOf, oldValueOf, warningsOf } from "../rotated.ts";
+import {
+  cooldownWarnings,
+  failureOf,
+  graceWarnings,
+  headlineOf,
+  nextOf,
+  oldValueOf,
+  valueWarnings,
+  warningsOf,
+} from "../rotated.ts";
 import { defineTool, type Question, type Visitor } from "../tool.ts";
 import { claimView, keyParameter, reasonParameter, rotationView } from "../views.ts";
 
@@ -183,54 +192,13 @@ async function rotate(visitor: Visitor, given: Input): Promise<Outcome<Data>> {
     },
     warnings: [
       ...warningsOf(rotation),
-      ...valueWarnings(made, given),
-      ...graceWarnings(made, given),
+      ...valueWarnings(made, given.reveal),
+      ...graceWarnings(made, given.gracePeriodHours),
       ...cooldownWarnings(made),
     ],
     actions: [...nextOf(rotation), ...wayBack(made, name, isOwnKey)],
     failure: failureOf(rotation),
   };
-}
-
-function valueWarnings({ rotation, secret, claim }: RotateAnswer, { reveal }: Input): string[] {
-  if (secret !== undefined)
-    return [
-      "data.secret is the new value, shown this once. It is part of this conversation now: store it and do not repeat it.",
-    ];
-  if (claim)
-    return [
-      `The new value is not in this conversation. POST {"claim": data.claim.token} to ${claim.url} with your access key as bearer, once, before ${claim.expiresAt}.`,
-    ];
-  if (reveal === "none") return [];
-  return rotation.live || rotation.state === "succeeded"
-    ? [
-        "There is no value to show yet, or any more. Destinations get it as soon as it is there; ask again with get_rotation.",
-      ]
-    : [];
-}
-
-function graceWarnings({ rotation, outlook }: RotateAnswer, { gracePeriodHours }: Input): string[] {
-  if (gracePeriodHours === undefined || !outlook?.old) return [];
-  if (outlook.old.stage === "revoking" || outlook.old.stage === "revoked")
-    return gracePeriodHours > 0
-      ? ["This service keeps no old value alive: gracePeriodHours had no effect."]
-      : [];
-  const asked = Math.round(gracePeriodHours * 60) * 60;
-  const whose = rotation.live ? "will get" : "got";
-  return asked === outlook.graceSeconds
-    ? []
-    : [
-        `The old value ${whose} ${hours(outlook.graceSeconds)} instead of what was asked: nobody shortens the grace of their own access key, and a rotation that was live already keeps its own.`,
-      ];
-}
-
-function cooldownWarnings({ outlook }: RotateAnswer): string[] {
-  const until = outlook?.cooldownUntil ?? null;
-  return until === null
-    ? []
-    : [
-        `In its cooldown until ${until}: no other rotation of it, and services hold back what a thief would want, such as withdrawals.`,
-      ];
 }
 
 /** While the old value lives, there is a way back and a way on. */
