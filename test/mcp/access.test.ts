@@ -44,6 +44,11 @@ describe("POST /mcp", () => {
     const { status, body } = await request(ROOT, "POST", "/mcp", { rawBody: NOT_JSON });
     expect({ status, code: body.code }).toEqual({ status: 403, code: "access-key-required" });
     expect(body.remedy).toContain("POST /v1/keys with provider access");
+    // It opens no keyring, and so it is in no history.
+    const { ring } = await makeMcpScene();
+    expect(await ring.call("POST", "/mcp", { rawBody: NOT_JSON })).toMatchObject({ status: 403 });
+    const events = await ring.call("GET", "/v1/events?type=root.used");
+    expect(JSON.stringify(events.body)).not.toContain("POST /mcp");
   });
 
   it("refuses the pages of others, and no program", async () => {
