@@ -2,6 +2,7 @@
  * The keyring's schema. Append only: a migration that has shipped is never edited.
  * docs/storage.md says what each table and column holds and for how long.
  */
+import { BATCH_SCHEMA } from "./batch-schema.ts";
 import { applyMigrations, isMigrated } from "./migrate.ts";
 import type { Sql } from "./sql.ts";
 
@@ -408,6 +409,7 @@ const MIGRATIONS: readonly string[] = [
     actedAt INTEGER
   ) STRICT, WITHOUT ROWID;
   `,
+  BATCH_SCHEMA,
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */

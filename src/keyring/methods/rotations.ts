@@ -104,8 +104,10 @@ export class RotationMethods extends KeyMethods {
     return hostOf(this).read(call, "keys:read", ({ context }) => rotations.getRotation(context, id));
   }
 
-  listRotations(call: Call, key: string | undefined, page: PageRequest): Answer<Page<RotationView>> {
-    return hostOf(this).read(call, "keys:read", ({ context }) => rotations.listRotations(context, key, page));
+  listRotations(call: Call, filter: rotations.RotationFilter, page: PageRequest): Answer<Page<RotationView>> {
+    return hostOf(this).read(call, "keys:read", ({ context }) =>
+      rotations.listRotations(context, filter, page),
+    );
   }
 
   /** Cancels, retries or abandons a rotation. */

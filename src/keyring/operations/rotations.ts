@@ -1,5 +1,4 @@
 /** Rotations: start one by hand, list, read. */
-import { parseDuration } from "../../duration.ts";
 import type { Failure } from "../../errors/catalogue.ts";
 import type { Fields } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
@@ -7,7 +6,7 @@ import { CLAIM_LASTS_MS } from "../../rotation/backoff.ts";
 import { startRotation } from "../../rotation/changes.ts";
 import type { EngineContext } from "../../rotation/context.ts";
 import type { Engine } from "../../rotation/engine.ts";
-import { maxGraceMs } from "../../rotation/policy.ts";
+import { findGraceExcess, findNoReceiver, findRotationRefusal } from "../../rotation/refusal.ts";
 import { claimUrlAt, keptBy, openClaim } from "../../rotation/value-claims.ts";
 import { openFields } from "../../rotation/values.ts";
 import type { KeyRow } from "../../store/keys.ts";
@@ -17,7 +16,7 @@ import { type Caller, findExcess, requireScope } from "../caller.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { allowedGrace, findActable, findCallerCooldown } from "../power.ts";
 import { type RotationView, viewRotation } from "../views.ts";
-import { badCursor, findRotationRefusal, keyNotFound } from "./keys.ts";
+import { badCursor, keyNotFound } from "./keys.ts";
 
 export interface RotateInput {
   grace?: string | undefined;
@@ -62,23 +61,14 @@ export function findRefusal(
   key: KeyRow,
   input: RotateInput,
 ): Failure | undefined {
-  const { store } = context;
   const reveals = input.reveal !== "none";
-  const hasReceiver = reveals || store.destinations.linksOfKey(key.id).length > 0;
   return (
     (reveals ? (requireScope(caller, "keys:reveal") ?? findExcess(context, caller, key)) : undefined) ??
     findRotationRefusal(context, key) ??
     (reveals ? findCallerCooldown(context, caller) : undefined) ??
-    findGraceExcess(key, input) ??
-    (hasReceiver || store.rotations.live(key.id) ? undefined : { code: "no-receiver" })
+    findGraceExcess(key, input.grace ?? null) ??
+    (reveals ? undefined : findNoReceiver(context, key))
   );
-}
-
-/** Why a grace cannot be had, or undefined. */
-function findGraceExcess({ policy }: KeyRow, { grace = "0" }: RotateInput): Failure | undefined {
-  if (parseDuration(grace) <= maxGraceMs(policy)) return undefined;
-  const message = "is longer than the policy's maxGrace (default 30d)";
-  return { code: "invalid", errors: [{ path: "grace", message }] };
 }
 
 /** Waits as asked, then shows the rotation and, if asked for, the value it made. */
@@ -152,16 +142,29 @@ export function getRotation({ store }: EngineContext, id: string): Result<Rotati
   return row ? ok(viewRotation(store, row)) : err({ code: "not-found", detail: "no rotation has this id" });
 }
 
+export interface RotationFilter {
+  /** Id or name of a key. */
+  key?: string | undefined;
+  /** Id of a batch. */
+  batch?: string | undefined;
+}
+
 /** A page of rotations, newest first. */
 export function listRotations(
   { store }: EngineContext,
-  idOrName: string | undefined,
+  { key: idOrName, batch }: RotationFilter,
   page: PageRequest,
 ): Result<Page<RotationView>, Failure> {
   const before = decodeCursor(page.cursor, "rot");
   if (before === undefined) return err(badCursor());
   const key = idOrName === undefined ? undefined : store.keys.find(idOrName);
   if (idOrName !== undefined && !key) return err(keyNotFound());
-  const rows = store.rotations.list(key?.id, before, page.limit + 1);
+  if (batch !== undefined && !store.batches.get(batch)) {
+    return err({ code: "not-found", detail: "no batch has this id" });
+  }
+  const rows =
+    batch === undefined
+      ? store.rotations.list(key?.id, before, page.limit + 1)
+      : store.rotations.listOfBatch(batch, key?.id, before, page.limit + 1);
   return ok(pageOf(rows, page.limit, (row) => viewRotation(store, row)));
 }

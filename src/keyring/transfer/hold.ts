@@ -17,10 +17,11 @@ const HELD_KINDS = {
   subscription: "subscription",
   chore: "chore",
   policy: "policy",
+  batch: "batch",
 } as const;
 
 /** Tables whose rows no worker claims. */
-const UNCLAIMED: readonly string[] = ["key", "chore", "policy"];
+const UNCLAIMED: readonly string[] = ["key", "chore", "policy", "batch"];
 
 type HeldKind = keyof typeof HELD_KINDS;
 
@@ -104,6 +105,12 @@ function letGo(context: EngineContext, kind: HeldKind, id: string, dueAt: number
       const row = store.policies.get(id);
       if (!row || row.dueAt !== null || row.appliedTo === null) return false;
       store.policies.update(row, { dueAt });
+      return true;
+    }
+    case "batch": {
+      const row = store.batches.get(id);
+      if (row?.state !== "running" || row.dueAt !== null) return false;
+      store.batches.update(row, { dueAt });
       return true;
     }
     case "delivery": {
