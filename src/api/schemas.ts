@@ -4,7 +4,7 @@ import { problemSchema } from "./problem.ts";
 
 export const nameSchema = z
   .string()
-  .regex(/^(?!(?:key|con|dst|rot|dlv|evt|pol|sub|cmp)_)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+  .regex(/^(?!(?:key|con|dst|rot|dlv|evt|pol|sub|cmp|bat)_)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
     message: "must be 1 to 64 letters, digits, dots, dashes or underscores, and not look like an id",
   })
   .openapi({ example: "billing-api" });

@@ -194,6 +194,19 @@ describe("an account", () => {
     expect(await finish(fleet, id, HOUR_MS)).toMatchObject({ state: "done", succeeded: 3 });
   });
 
+  it("whose first keys are blocked goes on with the next ones at once", async () => {
+    const rateLimit = { calls: 100_000, perMs: MINUTE_MS };
+    let asked = 0;
+    const fleet = openFleet([{ keys: 30, rateLimit }], (_, name) => {
+      if (name === "preflight") asked += 1;
+      return name === "preflight" && asked <= COUNTED_WINDOW ? "server-error" : undefined;
+    });
+    const id = begin(fleet);
+    await fleet.simulator.runFor(4 * SECOND_MS);
+    expect(batchOf(fleet, id)).toMatchObject({ started: 30, succeeded: 30 - COUNTED_WINDOW });
+    expect(await finish(fleet, id, HOUR_MS)).toMatchObject({ state: "done", succeeded: 30 });
+  });
+
   it("that is down keeps a bounded number waiting, and the others go on", async () => {
     const fleet = openFleet([{ keys: 120 }, { keys: 120 }]);
     fleet.services[0]?.admins.set("main", new Set());
@@ -279,6 +292,23 @@ describe("an emergency in the middle of a batch", () => {
       waitsFor: "an emergency, which goes first",
     });
     expect(await finish(fleet, id, HOUR_MS)).toMatchObject({ state: "done" });
+    expect(findWrong(fleet)).toEqual([]);
+  });
+});
+
+describe("two batches of the same keys", () => {
+  it("rotate none at the same time: what one has under way the other leaves out", async () => {
+    const fleet = openFleet([{ keys: 80 }]);
+    const ids = [begin(fleet), begin(fleet)];
+    await fleet.simulator.runFor(HOUR_MS);
+    for (const id of ids) {
+      const { state, started, joined, succeeded, skipped } = batchOf(fleet, id);
+      expect({ state, joined, succeeded }).toEqual({ state: "done", joined: 0, succeeded: started });
+      expect(started + (skipped["rotation-live"]?.count ?? 0)).toBe(80);
+      expect(skipped["rotation-live"]?.count).toBeGreaterThan(0);
+    }
+    const rotated = new Set(ids.flatMap((id) => rotationsOf(fleet, id).map(({ keyId }) => keyId)));
+    expect(rotated.size).toBe(80);
     expect(findWrong(fleet)).toEqual([]);
   });
 });
