@@ -27,7 +27,7 @@ import {
   settle,
   snapshot,
 } from "./fixtures.ts";
-import { connect } from "./routes.ts";
+import { connect, makePausedBatch } from "./routes.ts";
 
 const RUNS = 30;
 /** They are quick, as nothing has to come to rest after them. */
@@ -110,8 +110,9 @@ async function stock(): Promise<Furnished> {
   await makeLostKey(ring, "lost");
   await makeStuckRotation(ring, { state: "needs-human", step: "settle" });
   await connect(ring);
-  await ring.call("POST", "/v1/compromises", { body: { secret: "nobody-has-this", source: "a test" } });
+  await ring.call("POST", "/v1/compromises", secret: "nobody-has-this", source: "a test" );
   await ring.call("PUT", "/v1/signals/standard", { body: {} });
+  await makePausedBatch(ring);
   await settle(ring);
   const tables = Object.entries(await readTables(ring)).filter(([table]) => !UNNAMED.includes(table));
   const lists = tables.map(([table, rows]) => [
@@ -119,6 +120,7 @@ async function stock(): Promise<Furnished> {
       .replace(/y$/, "ie")
       .concat("s")
       .replace(/^keies$/, "keys")
+      .replace(/^batchs$/, "batches")
       .toLowerCase(),
     rows.flatMap(({ id, name }) => [id, name]).filter((text) => typeof text === "string"),
   ]);

@@ -589,6 +589,13 @@ async function makeBatch(ring: TestKeyring): Promise<{ id: string }> {
   return (await ring.call<{ id: string }>("POST", "/v1/rotations", { body })).body;
 }
 
+/** A batch that is paused before anything of it has started. */
+export async function makePausedBatch(ring: TestKeyring): Promise<void> {
+  const { id } = await makeBatch(ring);
+  await ring.call("POST", `/v1/batches/${id}/pause`);
+  await ring.call("POST", "/v1/settings/release");
+}
+
 function makeSharedPolicy(ring: TestKeyring): Promise<unknown> {
   return ring.call("POST", "/v1/policies", { body: { name: "shared", policy: { maxAge: "30d" } } });
 }
