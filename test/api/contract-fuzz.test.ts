@@ -110,7 +110,7 @@ async function stock(): Promise<Furnished> {
   await makeLostKey(ring, "lost");
   await makeStuckRotation(ring, { state: "needs-human", step: "settle" });
   await connect(ring);
-  await ring.call("POST", "/v1/compromises", secret: "nobody-has-this", source: "a test" );
+  await ring.call("POST", "/v1/compromises", { body: { secret: "nobody-has-this", source: "a test" } });
   await ring.call("PUT", "/v1/signals/standard", { body: {} });
   await makePausedBatch(ring);
   await settle(ring);

@@ -97,7 +97,7 @@ export class CompromiseMethods extends SubscriptionMethods {
     return hostOf(this).accept(({ context }) => {
       const isStale = revision !== undefined && signals.keysOfSignal(context, source).revision !== revision;
       if (isStale) return err({ code: "signature-invalid" });
-      const waitMs = context.spend(`signal ${report.source}`, SIGNALS);
+      const waitMs = context.spend(`signal ${report.source}`, SIGNALS, true);
       if (waitMs > 0) return err({ code: "rate-limited", retryAfterSeconds: Math.ceil(waitMs / 1_000) });
       signals.noteHeard(context, source);
       return ok({ matched: compromises.acceptSignal(context, report).matched });
