@@ -158,7 +158,7 @@ export class BatchRound {
   #roomAt(share: Share): number {
     const atOnce = Math.min(LOOKED_AT_ONCE - this.#looked, STARTED_AT_ONCE - this.#started);
     if (atOnce <= 0) {
-      this.#wait("its turn", this.#context.now());
+      this.#wait(null, this.#context.now());
       return 0;
     }
     const crowd = this.#crowds.get(nameOf(share)) ?? { moving: 0, stuck: 0 };
@@ -244,7 +244,7 @@ export class BatchRound {
     this.#skipped[reason] = { count: count + 1, keys: keys.length < EXAMPLES ? [...keys, id] : keys };
   }
 
-  #wait(what: string, until = Infinity): void {
+  #wait(what: string | null, until = Infinity): void {
     this.#again = Math.min(this.#again, until);
     this.#waitsFor ??= what;
   }
