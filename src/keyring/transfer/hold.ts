@@ -18,6 +18,7 @@ const HELD_KINDS = {
   chore: "chore",
   policy: "policy",
   batch: "batch",
+  compromise: "compromise",
 } as const;
 
 /** Tables whose rows no worker claims. */
@@ -111,6 +112,12 @@ function letGo(context: EngineContext, kind: HeldKind, id: string, dueAt: number
       const row = store.batches.get(id);
       if (row?.state !== "running" || row.dueAt !== null) return false;
       store.batches.update(row, { dueAt });
+      return true;
+    }
+    case "compromise": {
+      const row = store.compromises.get(id);
+      if (!row || row.dueAt !== null) return false;
+      store.compromises.update(row, { dueAt });
       return true;
     }
     case "delivery": {
