@@ -680,7 +680,7 @@ describe("the secret of a source", () => {
     });
     expect(given.body).toMatchObject({
       source: "gitguardian",
-      path: `/hooks/${scene.code}/gitguardian`,
+      url: `https://rekey.test/hooks/${scene.code}/gitguardian`,
       hint: "test",
     });
     expect(given.body).not.toHaveProperty("secret");

@@ -64,16 +64,20 @@ export class CompromiseMethods extends SubscriptionMethods {
 
   setSignal(call: Call, source: SignalSource, input: signals.SignalInput): Answer<signals.SetSignal> {
     return hostOf(this).write(call, "settings:write", ({ context }, caller) =>
-      signals.setSignal(context, caller, source, input),
+      signals.setSignal(context, caller, source, input, call.origin ?? ""),
     );
   }
 
   listSignals(call: Call): Answer<signals.SignalView[]> {
-    return hostOf(this).read(call, "settings:read", ({ context }) => ok(signals.listSignals(context)));
+    return hostOf(this).read(call, "settings:read", ({ context }) =>
+      ok(signals.listSignals(context, call.origin ?? "")),
+    );
   }
 
   getSignal(call: Call, source: SignalSource): Answer<signals.SignalView> {
-    return hostOf(this).read(call, "settings:read", ({ context }) => signals.getSignal(context, source));
+    return hostOf(this).read(call, "settings:read", ({ context }) =>
+      signals.getSignal(context, source, call.origin ?? ""),
+    );
   }
 
   deleteSignal(call: Call, source: SignalSource): Answer<void> {
