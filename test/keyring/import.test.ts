@@ -236,12 +236,13 @@ describe("a keyring imported into another deployment", () => {
   it("goes on with no batch until it is released, whatever ends meanwhile; then with what was left", async () => {
     const { scene, hook } = await fill();
     for (let n = 0; n < 3; n++) {
-      await scene.key({ name: `more-${n}`, destinations: [{ id: "hook", as: `more-${n}` }] });
+      const destinations = [{ id: "hook", as: `more-${n}` }];
+      await scene.key({ name: `more-${n}`, labels: { team: "payments" }, destinations });
     }
     await scene.must("PATCH", "/v1/settings", { limits: { rotations: 1 } });
     hook.fail(503);
     const made = await scene.must<BatchView>("POST", "/v1/rotations", {
-      select: { provider: "issuer" },
+      select: { label: "team=payments" },
       reason: "a test",
     });
     expect(made).toMatchObject({ started: 1, live: 1 });
@@ -257,12 +258,11 @@ describe("a keyring imported into another deployment", () => {
     await scene.must("POST", `/v1/rotations/${rotation?.id}/cancel`);
     await idle(scene);
     expect(await read()).toMatchObject({ state: "running", started: 1, live: 0, failed: 1 });
-    await release(scene);
     await scene.must("PATCH", "/v1/settings", { limits: { rotations: null } });
-    await runUntil(scene, Date.now() + HOUR);
+    await release(scene);
+    await runUntil(scene, Date.now() + MINUTE);
     const done = await read();
-    expect(done).toMatchObject({ state: "done", live: 0, failed: 1, left: 0 });
-    expect(done.succeeded).toBeGreaterThanOrEqual(4);
+    expect(done).toMatchObject({ state: "done", live: 0, failed: 1, succeeded: 2, left: 0 });
   });
 
   it("gives no key a shared policy that was still on its way until it is released", async () => {
