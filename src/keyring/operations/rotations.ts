@@ -121,10 +121,10 @@ async function awaitValue(
 ): Promise<{ row: RotationRow; fields: Fields | undefined }> {
   if (reveal) {
     const isMinted = (row: RotationRow) => row.toVersion !== null || !row.live;
-    await engine.waitFor(id, isMinted, Math.max(waitMs, REVEAL_WAIT_MS));
+    await engine.watchers.waitFor(id, isMinted, Math.max(waitMs, REVEAL_WAIT_MS));
   }
-  if (waitMs > 0) await engine.waitFor(id, (row) => !row.live, waitMs);
-  const held = reveal ? engine.releaseReveal(id) : undefined;
+  if (waitMs > 0) await engine.watchers.waitFor(id, (row) => !row.live, waitMs);
+  const held = reveal ? engine.watchers.releaseReveal(id) : undefined;
   const row = context.store.rotations.get(id);
   if (!row) throw new Error("a rotation vanished");
   const version = revealable(context, row);
