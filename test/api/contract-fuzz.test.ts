@@ -357,7 +357,7 @@ describe.each(operations)("$method $path", ({ method, path, operation }) => {
       }),
       { numRuns: method === "GET" ? READING_RUNS : RUNS },
     );
-    // Nobody but who has its secret gets beyond a signature: test/signals/hooks.test.ts does.
+    // Nobody but who has its secret gets beyond a signature: test/signals/strangers.test.ts does.
     if (path.startsWith("/hooks/")) return;
     for (const sent of isTaken ? [] : fc.sample(makeFittingRequests(path, operation), TRIES)) {
       const answer = await send(ring, method, path, sent);
