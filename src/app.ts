@@ -4,6 +4,7 @@ import type { HonoRequest } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { readCredential } from "./api/auth.ts";
+import { addBatches } from "./api/batches.ts";
 import { addClaims } from "./api/claims.ts";
 import { addCompromises } from "./api/compromises.ts";
 import { addConnections } from "./api/connections.ts";
@@ -80,6 +81,7 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
   addTransfer(app);
   addKeys(app);
   addRotations(app);
+  addBatches(app);
   addVersions(app);
   addDeliveries(app);
   addClaims(app);

@@ -2,7 +2,7 @@
 import { TypeID } from "typeid-js";
 import type { Random } from "./crypto/random.ts";
 
-export type IdKind = "key" | "con" | "rot" | "dlv" | "dst" | "evt" | "pol" | "sub" | "cmp";
+export type IdKind = "key" | "con" | "rot" | "dlv" | "dst" | "evt" | "pol" | "sub" | "cmp" | "bat";
 
 /**
  * A fresh id such as `key_01j…`.

@@ -17,6 +17,7 @@ const TAGS: Record<string, string> = {
   keys: "Named credentials that are kept young.",
   versions: "The values of a key, on their way out.",
   rotations: "Attempts to replace a key's value, and the deliveries they made.",
+  batches: "Rotations of many keys at once.",
   deliveries: "One version on its way to one destination.",
   claims: "Values that are fetched once, instead of sent.",
   connections: "Accounts at the services outside, and what opens them.",

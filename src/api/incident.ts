@@ -60,8 +60,9 @@ function section(leak: LeakView): string[] {
   ];
 }
 
-/** `0.8 s`, `4 min 2 s`, `2 h 5 min`. */
+/** `40 ms`, `8.2 s`, `4 min 2 s`, `2 h 5 min`. */
 function duration(seconds: number): string {
+  if (seconds < 1) return `${Math.round(seconds * 1_000)} ms`;
   if (seconds < 60) return `${Math.round(seconds * 10) / 10} s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`;

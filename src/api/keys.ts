@@ -14,6 +14,7 @@ import {
   healthSchema,
   idempotencyHeader,
   jsonBody,
+  labelPairSchema,
   labelsSchema,
   nameSchema,
   optionalTimeOutSchema,
@@ -21,6 +22,7 @@ import {
   pageSchema,
   problems,
   security,
+  splitLabel,
   timeOutSchema,
   timeSchema,
 } from "./schemas.ts";
@@ -212,10 +214,7 @@ const create = createRoute({
 const listQuerySchema = pageQuerySchema.extend({
   status: z.enum(["active", "lost", "revoked", "deleting", "deleted"]).optional(),
   provider: z.string().max(64).optional(),
-  label: z
-    .string()
-    .regex(/^[^=]+=.*$/, { message: "must be name=value" })
-    .optional(),
+  label: labelPairSchema.optional(),
   dueBefore: timeSchema.optional(),
   due: z.enum(["true", "false"]).optional().openapi({
     description: "Only those of which a person is asked for something: a new value, or to end an old one.",
@@ -354,13 +353,12 @@ export function addKeys(app: OpenAPIHono<{ Bindings: Env }>): void {
 
   app.openapi(list, async (c) => {
     const { limit, cursor, status, provider, label, dueBefore, due } = c.req.valid("query");
-    const [labelName = "", ...labelValue] = (label ?? "").split("=");
     const filter = {
       state: status,
       provider,
       dueBefore,
       asked: due === undefined ? undefined : due === "true",
-      label: label === undefined ? undefined : { name: labelName, value: labelValue.join("=") },
+      label: label === undefined ? undefined : splitLabel(label),
     };
     return c.json(
       await onKeyring(c, (keyring, call) => keyring.listKeys(call, filter, { limit, cursor })),

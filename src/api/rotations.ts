@@ -54,6 +54,7 @@ export const rotationSchema = z
     ]),
     step: z.enum(["preflight", "mint", "settle", "test", "deliver", "put-back", "sweep", "done"]),
     rollback: z.boolean().openapi({ description: "It makes an earlier version current again." }),
+    batch: z.string().nullable().openapi({ description: "Id of the batch that started or joined it." }),
     fromVersion: z.int().nullable(),
     toVersion: z.int().nullable(),
     attempts: z.int(),
@@ -79,7 +80,11 @@ const list = createRoute({
   summary: "List rotations, newest first",
   tags: ["rotations"],
   security,
-  request: { query: ofKeyQuery },
+  request: {
+    query: ofKeyQuery.extend({
+      batch: z.string().max(100).optional().openapi({ description: "Only this batch's, by id." }),
+    }),
+  },
   responses: { 200: answer("A page", pageSchema(rotationSchema)), ...problems },
 });
 
@@ -143,8 +148,11 @@ const listDeliveries = createRoute({
 
 export function addRotations(app: OpenAPIHono<{ Bindings: Env }>): void {
   app.openapi(list, async (c) => {
-    const { key, ...page } = c.req.valid("query");
-    return c.json(await onKeyring(c, (keyring, call) => keyring.listRotations(call, key, page)), 200);
+    const { key, batch, ...page } = c.req.valid("query");
+    return c.json(
+      await onKeyring(c, (keyring, call) => keyring.listRotations(call, { key, batch }, page)),
+      200,
+    );
   });
 
   app.openapi(read, async (c) => {

@@ -4,7 +4,7 @@ import { problemSchema } from "./problem.ts";
 
 export const nameSchema = z
   .string()
-  .regex(/^(?!(?:key|con|dst|rot|dlv|evt|pol|sub|cmp)_)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+  .regex(/^(?!(?:key|con|dst|rot|dlv|evt|pol|sub|cmp|bat)_)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
     message: "must be 1 to 64 letters, digits, dots, dashes or underscores, and not look like an id",
   })
   .openapi({ example: "billing-api" });
@@ -12,6 +12,18 @@ export const nameSchema = z
 export const labelsSchema = z
   .record(z.string().regex(/^[A-Za-z0-9._/-]{1,63}$/), z.string().max(255))
   .refine((labels) => Object.keys(labels).length <= 32, { message: "at most 32 labels" });
+
+/** One label with its value. */
+export const labelPairSchema = z
+  .string()
+  .regex(/^[^=]+=.*$/, { message: "must be name=value" })
+  .openapi({ example: "team=payments" });
+
+/** What a label that was named with its value stands for. */
+export function splitLabel(pair: string): { name: string; value: string } {
+  const [name = "", ...value] = pair.split("=");
+  return { name, value: value.join("=") };
+}
 
 export const timeSchema = z.iso
   .datetime({ offset: true, error: "must be a time in ISO 8601, such as 2026-01-31T12:00:00Z" })

@@ -8,7 +8,7 @@ import { answer, jsonBody, optionalTimeOutSchema, problems, security, timeOutSch
 const signalSchema = z
   .object({
     source: z.enum(SIGNAL_SOURCES),
-    path: z.string().openapi({ description: "Where its reports are sent, below this deployment's address." }),
+    url: z.string().openapi({ description: "Where its reports are sent." }),
     connection: z.string().nullable().openapi({
       description: "Id of the connection over which an alert's value is fetched.",
     }),

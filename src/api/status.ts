@@ -2,6 +2,7 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { PROBLEM_KINDS } from "../keyring/problems.ts";
 import { onKeyring } from "./auth.ts";
+import { batchSchema } from "./batches.ts";
 import { answer, healthSchema, optionalTimeOutSchema, problems, security, timeOutSchema } from "./schemas.ts";
 
 const count = z.int();
@@ -69,6 +70,9 @@ const statusSchema = z
     hold: z
       .object({ since: timeOutSchema, until: optionalTimeOutSchema, reason: z.string(), by: z.string() })
       .nullable(),
+    batches: z
+      .array(batchSchema)
+      .openapi({ description: "Those that run or are paused, oldest first, at most 20." }),
     problems: z.array(problemSchema).openapi({ description: "The worst first, at most 100." }),
   })
   .openapi("Status");

@@ -236,6 +236,11 @@ export const CATALOGUE = {
     title: "The rotation is over",
     remedy: "Start a new one.",
   },
+  "batch-over": {
+    status: 409,
+    title: "The batch is over",
+    remedy: "See what it did with GET /v1/batches/{id}; POST /v1/rotations makes another.",
+  },
   "not-revoking": {
     status: 409,
     title: "The version is not being revoked",

@@ -1,5 +1,6 @@
 /** What the registry knows to be dead for good, whatever a database says. */
-import type { DeadVersion, Registry } from "../registry/registry.ts";
+import type { DeadVersion } from "../registry/anchors.ts";
+import type { Registry } from "../registry/registry.ts";
 import type { Remote } from "../remote.ts";
 
 /** Dead versions asked for at once. */

@@ -4,7 +4,7 @@
  */
 import type { Failure } from "../errors/catalogue.ts";
 import { hasReached } from "../events/chain.ts";
-import type { Anchor } from "../registry/registry.ts";
+import type { Anchor } from "../registry/anchors.ts";
 import type { Store } from "../store/store.ts";
 
 export type GuardState =

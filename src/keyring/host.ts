@@ -176,7 +176,7 @@ export class Host {
     if (result.ok) {
       engine.beginInvocation();
       engine.pump();
-      engine.wake();
+      engine.watchers.wake();
     } else if (caller.value.id === "root") this.arm();
     return result;
   }

@@ -55,7 +55,9 @@ export function openContext(
     random: secureRandom,
     publicUrl: config.value.publicUrl,
     providerOf: (key: ProviderRef) => providers.of(key),
-    spend: (account: string, allowance: Allowance | undefined) => budgets.take(account, allowance, now()),
+    spend: (account: string, allowance: Allowance | undefined, isUrgent: boolean) =>
+      budgets.take(account, allowance, now(), isUrgent),
+    ordinaryLeft: (account: string, allowance: Allowance) => budgets.ordinaryLeft(account, allowance, now()),
     now,
   };
   const { masterKeys, logEvents } = config.value;

@@ -6,10 +6,10 @@ import { parseDuration } from "../duration.ts";
 import type { Failure } from "../errors/catalogue.ts";
 import { err, ok, type Result } from "../result.ts";
 import type { EngineContext } from "../rotation/context.ts";
-import { cooldownMs, graceMs } from "../rotation/policy.ts";
+import { graceFor, isAbove, lineOf, mayActOn } from "../rotation/kinship.ts";
+import { cooldownMs } from "../rotation/policy.ts";
 import { ROLLBACK_GRACE } from "../rotation/rollback.ts";
 import type { KeyRow } from "../store/keys.ts";
-import type { Store } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
 import { findKey, type KeyTarget } from "./find-key.ts";
 
@@ -18,24 +18,11 @@ function ownKey({ store }: EngineContext, caller: Caller): KeyRow | undefined {
   return caller.id === "root" ? undefined : store.keys.get(caller.id);
 }
 
-/** A key, then who made it, then who made that one, up to root, however long somebody made that chain. */
-function lineOf(store: Store, key: KeyRow): KeyRow[] {
-  const line = new Map<string, KeyRow>();
-  for (let one: KeyRow | undefined = key; one && !line.has(one.id); one = store.keys.get(one.createdBy)) {
-    line.set(one.id, one);
-  }
-  return [...line.values()];
-}
-
 /** The caller's line, and every key that shares a subject with somebody in it. */
 function kinOf({ store }: EngineContext, own: KeyRow): KeyRow[] {
   const line = lineOf(store, own);
   const subjects = new Set(line.flatMap(({ subject }) => subject ?? []));
   return [...line, ...[...subjects].flatMap((subject) => store.keys.ofSubject(subject))];
-}
-
-function sharesSubject(a: KeyRow, b: KeyRow): boolean {
-  return a.subject !== null && a.subject === b.subject;
 }
 
 /**
@@ -51,9 +38,7 @@ export function findActable(
   if (!found.ok) return found;
   const key = found.value;
   const own = ownKey(context, caller);
-  if (!own || own.role === null || key.id === own.id || sharesSubject(own, key)) return ok(key);
-  const isMine = own.role === "operator" && lineOf(context.store, key).some(({ id }) => id === own.id);
-  return isMine ? ok(key) : err({ code: "not-yours", role: own.role });
+  return mayActOn(context, own, key) ? ok(key) : err({ code: "not-yours", role: own?.role ?? "" });
 }
 
 /**
@@ -111,13 +96,6 @@ export function findCallerCooldown(context: EngineContext, caller: Caller): Fail
     : undefined;
 }
 
-/** Whether a key is the caller's own, or one that the caller descends from or shares a subject with. */
-function isAboveCaller(context: EngineContext, caller: Caller, key: KeyRow): boolean {
-  const own = ownKey(context, caller);
-  if (!own || !context.providerOf(key).opensApi) return false;
-  return sharesSubject(own, key) || lineOf(context.store, own).some(({ id }) => id === key.id);
-}
-
 /**
  * Refuses a policy that the caller would give to itself or to who made it: less grace or cooldown would let a thief shut the owner
  * out.
@@ -127,7 +105,8 @@ export function findSelfRule(
   caller: Caller,
   keys: readonly KeyRow[],
 ): Failure | undefined {
-  return keys.some((key) => isAboveCaller(context, caller, key)) ? { code: "own-policy" } : undefined;
+  const own = ownKey(context, caller);
+  return keys.some((key) => isAbove(context, own, key)) ? { code: "own-policy" } : undefined;
 }
 
 /** The grace of a rotation that was asked for: who rotates itself cannot have less than the policy's. */
@@ -137,8 +116,7 @@ export function allowedGrace(
   key: KeyRow,
   asked: string | null,
 ): string | null {
-  const isShorter = asked !== null && graceMs(key.policy, asked) < graceMs(key.policy, null);
-  return isShorter && isAboveCaller(context, caller, key) ? null : asked;
+  return graceFor(context, ownKey(context, caller), key, asked);
 }
 
 /** The same for a rollback: the version that is taken back lives at least as long as one usually does. */
@@ -149,7 +127,7 @@ export function allowedRollbackGrace(
   asked: string | undefined,
 ): string | undefined {
   const isShorter = asked !== undefined && parseDuration(asked) < parseDuration(ROLLBACK_GRACE);
-  return isShorter && isAboveCaller(context, caller, key) ? undefined : asked;
+  return isShorter && isAbove(context, ownKey(context, caller), key) ? undefined : asked;
 }
 
 /** Keys of the caller's own line that share a policy, for a change of it. */

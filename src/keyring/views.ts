@@ -127,6 +127,8 @@ export interface RotationView {
   step: RotationStep;
   /** It makes an earlier version current again. */
   rollback: boolean;
+  /** Id of the batch that started or joined it. */
+  batch: string | null;
   fromVersion: number | null;
   toVersion: number | null;
   attempts: number;
@@ -227,6 +229,7 @@ export function viewRotation(store: Store, row: RotationRow): RotationView {
     state: row.state,
     step: row.step,
     rollback: row.rollbackGraceEndsAt !== null,
+    batch: row.batchId,
     fromVersion: row.fromVersion,
     toVersion: row.toVersion,
     attempts: row.attempt,

@@ -75,7 +75,7 @@ export class Client {
    */
   async call<Schema extends z.ZodType>(
     answer: Schema,
-    method: "GET" | "POST" | "PATCH",
+    method: "GET" | "POST" | "PATCH" | "PUT",
     path: string,
     body?: unknown,
   ): Promise<z.output<Schema>> {

@@ -47,6 +47,10 @@ const environmentSchema = secretsSchema.extend({
   LOG_EVENTS: optional.refine((text) => text === undefined || LOG_MODES.includes(text), {
     message: `must be one of ${LOG_MODES.join(", ")}`,
   }),
+  GITHUB_KEYS_URL: optional.refine((text) => text === undefined || URL.canParse(text), {
+    message: "must be an address",
+  }),
+  GITHUB_TOKEN: optional,
 });
 
 type Secrets = z.infer<typeof secretsSchema>;
@@ -88,13 +92,15 @@ export function takeBindings(
     ...(rootToken === undefined && { ROOT_TOKEN: randomBytes(32).toString("hex") }),
   };
   if (Object.keys(made).length > 0) writeSecrets(folder.secrets, { ...kept, ...made });
-  const { PRIVATE_ALLOWLIST, LOG_EVENTS } = environment;
+  const { PRIVATE_ALLOWLIST, LOG_EVENTS, GITHUB_KEYS_URL, GITHUB_TOKEN } = environment;
   return {
     bindings: {
       MASTER_KEYS: masterKeys ?? made.MASTER_KEYS ?? "",
       ROOT_TOKEN: rootToken ?? made.ROOT_TOKEN ?? "",
       ...(PRIVATE_ALLOWLIST !== undefined && { PRIVATE_ALLOWLIST }),
       ...(LOG_EVENTS !== undefined && { LOG_EVENTS }),
+      ...(GITHUB_KEYS_URL !== undefined && { GITHUB_KEYS_URL }),
+      ...(GITHUB_TOKEN !== undefined && { GITHUB_TOKEN }),
     },
     newRootToken: made.ROOT_TOKEN,
   };

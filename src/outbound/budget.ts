@@ -18,6 +18,19 @@ interface Bucket {
 /** Then all is forgotten: more accounts than any keyring calls at once. */
 const MAX_ACCOUNTS = 10_000;
 
+/** Of an allowance, what only emergencies may take: they find calls left whatever else has used up the rest. */
+const RESERVED_SHARE = 0.1;
+
+/** Calls of an allowance that are kept for emergencies. */
+function reservedOf({ calls }: Allowance): number {
+  return Math.floor(calls * RESERVED_SHARE);
+}
+
+/** Calls that may go out at once for what is no emergency, at the most. */
+export function ordinaryCalls(allowance: Allowance): number {
+  return allowance.calls - reservedOf(allowance);
+}
+
 export class Budgets {
   readonly #buckets = new Map<string, Bucket>();
 
@@ -25,16 +38,26 @@ export class Budgets {
    * Takes one call.
    * @param account whose it is
    * @param now milliseconds since the epoch
+   * @param isUrgent for an emergency, which may take what is kept back from the others
    * @returns 0 to go ahead, else how long to wait, milliseconds
    */
-  take(account: string, allowance: Allowance | undefined, now: number): number {
+  take(account: string, allowance: Allowance | undefined, now: number, isUrgent = false): number {
     if (!allowance) return 0;
-    const { calls, perMs } = allowance;
+    const left = this.#leftOf(account, allowance, now);
+    const least = 1 + (isUrgent ? 0 : reservedOf(allowance));
+    const isFree = left >= least;
+    if (this.#buckets.size >= MAX_ACCOUNTS && !this.#buckets.has(account)) this.#buckets.clear();
+    this.#buckets.set(account, { left: isFree ? left - 1 : left, at: now });
+    return isFree ? 0 : Math.ceil(((least - left) * allowance.perMs) / allowance.calls);
+  }
+
+  /** How many calls of an account could go out now that are no emergency; below 0 while an emergency has taken of what is kept back. */
+  ordinaryLeft(account: string, allowance: Allowance, now: number): number {
+    return this.#leftOf(account, allowance, now) - reservedOf(allowance);
+  }
+
+  #leftOf(account: string, { calls, perMs }: Allowance, now: number): number {
     const before = this.#buckets.get(account);
-    const filled = before ? before.left + (Math.max(0, now - before.at) * calls) / perMs : calls;
-    const left = Math.min(calls, filled);
-    if (this.#buckets.size >= MAX_ACCOUNTS && !before) this.#buckets.clear();
-    this.#buckets.set(account, { left: left >= 1 ? left - 1 : left, at: now });
-    return left >= 1 ? 0 : Math.ceil(((1 - left) * perMs) / calls);
+    return before ? Math.min(calls, before.left + (Math.max(0, now - before.at) * calls) / perMs) : calls;
   }
 }

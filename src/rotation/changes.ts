@@ -9,6 +9,7 @@ import { NEW_ROTATION, type RotationRow, type Trigger } from "../store/rotations
 import type { VersionRow } from "../store/versions.ts";
 import type { CallReport } from "../store/work-table.ts";
 import { BACKOFF_MS, backoffMs, LEASE_MARGIN_MS } from "./backoff.ts";
+import { countBatchEnd, wakeBatch } from "./batch-ends.ts";
 import { dropRevisions, repinToPresent, wakeWaiting } from "./connections.ts";
 import { type EngineContext, randomUnit, record } from "./context.ts";
 import {
@@ -34,6 +35,8 @@ export interface StartRequest {
   grace: string | null;
   /** An emergency. */
   urgent?: true;
+  /** The batch that it belongs to. */
+  batchId?: string;
   /** Number of the version to replace. Default: the current one. */
   fromVersion?: number;
   /** Markers of what a rotation before it may have left at the service, and when that must have shown. */
@@ -156,6 +159,7 @@ export function advanceRotation(
     ...(news.report && { lastCall: news.report }),
     ...(!isLive(next) && rotation.live && { endedAt: now }),
   });
+  if (row.batchId !== null && row.live && row.state !== rotation.state) wakeBatch(context, row.batchId);
   if (!row.live && rotation.live) {
     close(context, row);
     // Who takes over may go on with the account that this one was tied to.
@@ -213,6 +217,7 @@ function close(context: EngineContext, rotation: RotationRow): void {
   const now = context.now();
   const { keyId, requestedBy, fromVersion, toVersion } = rotation;
   wakeWaiting(context, rotation);
+  countBatchEnd(context, rotation);
   if (rotation.state === "succeeded") {
     const endsAt = versionOf(context, rotation, fromVersion)?.graceEndsAt ?? null;
     const graceEndsAt = endsAt === null ? null : new Date(endsAt).toISOString();

@@ -15,6 +15,7 @@ import type { SubscriptionRow } from "../store/subscriptions.ts";
 import type { VersionRow } from "../store/versions.ts";
 import type { Claimable, WorkTable } from "../store/work-table.ts";
 import { LEASE_MARGIN_MS } from "./backoff.ts";
+import { advanceBatch } from "./batches.ts";
 import { doChore } from "./chores.ts";
 import type { EngineContext } from "./context.ts";
 import { actOnReport } from "./leak-reports.ts";
@@ -154,7 +155,7 @@ function claimKind(
     const free = rows.filter((row) => !inFlight.holds(of, row));
     return table.claimAll(lane, free, lease, also);
   };
-  const find = <Row extends Claim["row"]>(table: WorkTable<Row>) =>
+  const find = <Row extends { id: string; dueAt: number | null }>(table: WorkTable<Row>) =>
     isFresh ? table.fresh(lane, now, room) : table.due(lane, now, room);
   switch (kind) {
     case "rotation": {
@@ -236,6 +237,11 @@ function claimKind(
       for (const row of rows) applyPolicy(context, row);
       return { claims: [], seen: rows.length };
     }
+    case "batch": {
+      const rows = find(store.batches);
+      for (const row of rows) advanceBatch(context, row);
+      return { claims: [], seen: rows.length };
+    }
     case "claim": {
       if (isFresh) return { claims: [], seen: 0 };
       const rows = store.valueClaims.due(lane, now, room);
@@ -253,6 +259,7 @@ function repairQueue({ due, ...store }: Store, lane: Lane, now: number): void {
     delivery: store.deliveries,
     idempotency: store.idempotency,
     policy: store.policies,
+    batch: store.batches,
     edge: store.edgeRecords,
     claim: store.valueClaims,
     subscription: store.subscriptions,

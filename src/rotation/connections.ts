@@ -262,13 +262,17 @@ export function connectionNotFound(): Failure {
   return { code: "not-found", detail: "no connection has this id or name" };
 }
 
-/** The key whose value opens the connection that a key is on. */
-function openerOf({ store }: EngineContext, { connectionId }: KeyRow): string | null {
+/** Id of the key whose value opens the connection that a key is on. */
+export function openerOf(
+  { store }: EngineContext,
+  { connectionId }: Pick<KeyRow, "connectionId">,
+): string | null {
   const row = connectionId === null ? undefined : store.connections.get(connectionId);
   return (row && store.connections.revision(row.id, row.revision)?.credentialKey) ?? null;
 }
 
-function isBeingReplaced({ store }: EngineContext, keyId: string): boolean {
+/** Whether a rotation of a key is live whose new value is not current yet. */
+export function isBeingReplaced({ store }: EngineContext, keyId: string): boolean {
   const rotation = store.rotations.live(keyId);
   const number = rotation?.toVersion ?? null;
   const next = number === null ? undefined : store.versions.byNumber(keyId, number);

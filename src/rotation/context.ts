@@ -62,8 +62,13 @@ export interface EngineContext {
   readonly acting?: Acting | undefined;
   /** The provider of a stored key, as its connection's settings or its own make it. */
   providerOf(key: ProviderRef): Provider;
-  /** Takes one call from what a service allows an account: 0 to go ahead, else how long to wait, milliseconds. */
-  spend(account: string, allowance: Allowance | undefined): number;
+  /**
+   * Takes one call from what a service allows an account: 0 to go ahead, else how long to wait, milliseconds.
+   * @param isUrgent for an emergency, for which a part is kept back
+   */
+  spend(account: string, allowance: Allowance | undefined, isUrgent: boolean): number;
+  /** How many calls of an account that are no emergency could go out now. */
+  ordinaryLeft(account: string, allowance: Allowance): number;
   /** Milliseconds since the epoch. */
   now(): number;
 }
@@ -101,17 +106,20 @@ export function newMessageId(context: EngineContext): string {
 /**
  * What a provider sees of this keyring.
  * @param revision of the key's connection; default the present one
+ * @param isUrgent whether its calls are an emergency's
  */
 export function providerContext(
   context: EngineContext,
   key: KeyRow,
   old: VersionRow | undefined,
   revision: number | null = null,
+  isUrgent = false,
 ): ProviderContext {
   const { connectionId, name, prefix, config } = key;
   const connection = connectionId === null ? undefined : connectionAt(context, connectionId, revision);
   const account = connectionId ?? key.id;
-  return providerPort(context, context.providerOf(key), { account, name, prefix, config, connection, old });
+  const asked = { account, name, prefix, config, connection, old, isUrgent };
+  return providerPort(context, context.providerOf(key), asked);
 }
 
 /** For whom a provider is asked. */
@@ -123,19 +131,20 @@ interface Asked {
   config: Record<string, unknown>;
   connection: ProviderConnection | undefined;
   old: VersionRow | undefined;
+  isUrgent?: boolean;
 }
 
 /** The same, for an account that need not be stored. */
 export function providerPort(
   context: EngineContext,
   { rateLimit }: Provider,
-  { account, old, ...asked }: Asked,
+  { account, old, isUrgent = false, ...asked }: Asked,
 ): ProviderContext {
   const { store, identity, random } = context;
   return {
     ...asked,
     outbound: context.outbound,
-    spend: () => context.spend(account, rateLimit),
+    spend: () => context.spend(account, rateLimit, isUrgent),
     now: context.now(),
     old: old && credentialOf(context, old),
     issuer: {

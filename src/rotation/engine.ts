@@ -1,7 +1,6 @@
 /**
  * Runs due work: one step, its outcome committed with the next due time, and on. An outcome whose claim is over is dropped.
  */
-import type { Fields } from "../providers/provider.ts";
 import type { CompromiseRow } from "../store/compromises.ts";
 import type { DeliveryRow } from "../store/deliveries.ts";
 import { WORK_LANES, type WorkLane } from "../store/due.ts";
@@ -29,6 +28,7 @@ import { retireVersion } from "./steps/retire.ts";
 import type { StepResult } from "./steps/step.ts";
 import { STEPS } from "./steps/steps.ts";
 import { tellSubscriber } from "./steps/tell.ts";
+import { Watchers } from "./watchers.ts";
 
 /** What the engine asks of its host. */
 export interface EngineHost {
@@ -58,14 +58,13 @@ export class Engine {
   #isPumpDue = false;
   /** Changes of about the same moment, which one commit stores together. */
   #waiting: Waiting[] = [];
-  /** Woken whenever a rotation commits. */
-  readonly #watchers = new Map<string, Set<() => void>>();
-  /** Values of rotations that somebody asked to see, between mint and answer. */
-  readonly #revealed = new Map<string, { readers: number; fields: Fields | undefined }>();
+  /** Who waits for a rotation, or for the value that it makes. */
+  readonly watchers: Watchers;
 
   constructor(context: EngineContext, host: EngineHost) {
     this.#context = context;
     this.#host = host;
+    this.watchers = new Watchers((id) => context.store.rotations.get(id));
   }
 
   /** Starts what is past its age, as far as it may; cron calls this. See `startScheduled`. */
@@ -94,51 +93,6 @@ export class Engine {
       return at === null ? [] : [Math.max(at, now + (this.#inFlight.wouldHaveRoom(lane) ? 0 : 1_000))];
     });
     return times.length > 0 ? Math.min(...times) : null;
-  }
-
-  /** Keeps a rotation's value in memory from its mint until every reader has called `releaseReveal`. */
-  holdReveal(rotationId: string): void {
-    const held = this.#revealed.get(rotationId);
-    if (held) held.readers += 1;
-    else this.#revealed.set(rotationId, { readers: 1, fields: undefined });
-  }
-
-  /** The value held for a rotation, if it was minted meanwhile. */
-  releaseReveal(rotationId: string): Fields | undefined {
-    const held = this.#revealed.get(rotationId);
-    if (!held) return undefined;
-    held.readers -= 1;
-    if (held.readers === 0) this.#revealed.delete(rotationId);
-    return held.fields;
-  }
-
-  /** Resolves when `done` is true of the rotation, or after `timeoutMs`. */
-  async waitFor(rotationId: string, done: (row: RotationRow) => boolean, timeoutMs: number): Promise<void> {
-    const isDone = () => {
-      const row = this.#context.store.rotations.get(rotationId);
-      return !row || done(row);
-    };
-    if (isDone()) return;
-    await new Promise<void>((resolve) => {
-      const watchers = this.#watchers.get(rotationId) ?? new Set();
-      this.#watchers.set(rotationId, watchers);
-      const finish = () => {
-        clearTimeout(timer);
-        watchers.delete(check);
-        if (watchers.size === 0) this.#watchers.delete(rotationId);
-        resolve();
-      };
-      const check = () => {
-        if (isDone()) finish();
-      };
-      const timer = setTimeout(finish, timeoutMs);
-      watchers.add(check);
-    });
-  }
-
-  /** Tells who waits that rotations may have moved on. Called after every commit that touches one. */
-  wake(): void {
-    for (const watchers of [...this.#watchers.values()]) for (const check of [...watchers]) check();
   }
 
   /** One transaction, which also claims what it makes due, where nothing else waits for its turn. What it claims is launched. */
@@ -177,7 +131,7 @@ export class Engine {
       this.#isPumpDue = false;
       this.#commitWaiting();
       this.pump();
-      this.wake();
+      this.watchers.wake();
     });
   }
 
@@ -312,8 +266,7 @@ export class Engine {
         return advanceRotation(this.#context, fresh, result, leaseToGoOn(fresh, this.#context.now()), row);
       },
       (committed) => {
-        const held = this.#revealed.get(row.id);
-        if (committed && held && result.minted) held.fields = result.minted.fields;
+        if (committed && result.minted) this.watchers.keep(row.id, result.minted.fields);
       },
     );
   }

@@ -44,7 +44,7 @@ async function send(
   desk: LeakDesk,
   secrets: readonly string[],
 ): Promise<RevokeResult> {
-  const waitMs = context.spend(`desk ${desk.name}`, desk.rateLimit);
+  const waitMs = context.spend(`desk ${desk.name}`, desk.rateLimit, true);
   return waitMs > 0
     ? { kind: "failed", problem: `${desk.name} takes no more for now`, retryAfterMs: waitMs }
     : desk.revoke(context, secrets);

@@ -23,8 +23,15 @@ export async function probeDestination(context: EngineContext, row: DestinationR
   return { name: row.name, result, isNews, commit: () => noteResult(context, row, result) };
 }
 
-/** What a destination's type sees. */
-export function destinationContext(context: EngineContext, row: DestinationRow): DestinationContext {
+/**
+ * What a destination's type sees.
+ * @param isUrgent whether its calls are an emergency's
+ */
+export function destinationContext(
+  context: EngineContext,
+  row: DestinationRow,
+  isUrgent = false,
+): DestinationContext {
   const { through } = destinationOf(row.type);
   const account = through && connectionIdOf(row);
   return {
@@ -35,7 +42,8 @@ export function destinationContext(context: EngineContext, row: DestinationRow):
     outbound: context.outbound,
     connection: account === undefined ? undefined : connectionAt(context, account, null),
     // Everything on a connection shares what its service allows.
-    spend: () => (through && account ? context.spend(account, context.providerOf(through).rateLimit) : 0),
+    spend: () =>
+      through && account ? context.spend(account, context.providerOf(through).rateLimit, isUrgent) : 0,
     now: context.now(),
     newId: () => newMessageId(context),
   };

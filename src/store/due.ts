@@ -11,6 +11,7 @@ export type WorkKind =
   | "delivery"
   | "idempotency"
   | "policy"
+  | "batch"
   | "edge"
   | "claim"
   | "subscription"
@@ -32,6 +33,7 @@ export const LANES = {
   versions: 3,
   deliveries: 4,
   edge: 6,
+  batches: 7,
   subscriptions: 5,
 } as const;
 
@@ -41,6 +43,8 @@ export type Lane = (typeof LANES)[keyof typeof LANES];
 export const WORK_LANES = [
   { lane: LANES.emergencies, kinds: ["compromise", "version", "rotation", "delivery"] },
   { lane: LANES.versions, kinds: ["version"] },
+  // Before the rotations that they start; a lane of their own, so that no other work's entries are read in vain.
+  { lane: LANES.batches, kinds: ["batch"] },
   { lane: LANES.rotations, kinds: ["rotation", "idempotency", "policy", "claim"] },
   { lane: LANES.deliveries, kinds: ["delivery"] },
   { lane: LANES.edge, kinds: ["edge"] },
@@ -55,6 +59,7 @@ const LANE_OF = {
   rotation: LANES.rotations,
   idempotency: LANES.rotations,
   policy: LANES.rotations,
+  batch: LANES.batches,
   claim: LANES.rotations,
   version: LANES.versions,
   delivery: LANES.deliveries,

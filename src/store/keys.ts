@@ -129,6 +129,22 @@ export interface KeyFilter {
   asked?: boolean | undefined;
 }
 
+/** Keys that are meant together: those to which all that is named applies. */
+export interface KeySelection {
+  provider?: string | undefined;
+  connectionId?: string | undefined;
+  label?: { name: string; value: string } | undefined;
+}
+
+/** Keys of a selection that share provider and connection. */
+export interface KeyShare {
+  provider: string;
+  connectionId: string | null;
+  count: number;
+  /** The newest of them. */
+  last: string;
+}
+
 /** What the records of a key's versions say of the key itself. */
 const AT_THE_EDGE = [
   "state",
@@ -278,6 +294,49 @@ export class KeyTable extends WorkTable<KeyRow> {
     return this.tally("INDEXED BY keyLost WHERE state = 'lost'");
   }
 
+  /** How many keys of a selection there are at each provider and connection; those that are deleted are no part of any. */
+  shares(selection: KeySelection): KeyShare[] {
+    const { where, params } = conditionsOf(selection);
+    return this.sql.all<KeyShare>(
+      `SELECT provider, connectionId, count(*) AS count, max(id) AS last FROM key
+       WHERE ${where} GROUP BY provider, connectionId ORDER BY min(id)`,
+      ...params,
+    );
+  }
+
+  /** The next keys of a selection at one provider and connection, in order of id, up to the last that is meant. */
+  nextOf(
+    selection: KeySelection,
+    { provider, connectionId, last }: Pick<KeyShare, "provider" | "connectionId" | "last">,
+    after: string,
+    limit: number,
+  ): KeyRow[] {
+    const { where, params } = conditionsOf({
+      ...selection,
+      provider,
+      connectionId: connectionId ?? undefined,
+    });
+    const isAlone = connectionId === null ? " AND connectionId IS NULL" : "";
+    return this.select(
+      `WHERE ${where}${isAlone} AND id > ? AND id <= ? ORDER BY id LIMIT ?`,
+      ...params,
+      after,
+      last,
+      limit,
+    );
+  }
+
+  /** Keys of a selection whose current value opens a connection, in order of id. */
+  openersIn(selection: KeySelection): KeyRow[] {
+    const { where, params } = conditionsOf(selection);
+    return this.select(
+      `WHERE ${where} AND id IN (SELECT present.credentialKey FROM connectionRevision AS present
+         JOIN connection ON connection.id = present.connectionId AND connection.revision = present.revision
+         WHERE present.credentialKey IS NOT NULL) ORDER BY id`,
+      ...params,
+    );
+  }
+
   /** A page in order of id. Deleted keys are listed only when asked for by state. */
   list(filter: KeyFilter, after: string, limit: number): KeyRow[] {
     const where = ["id > ?"];
@@ -294,13 +353,24 @@ export class KeyTable extends WorkTable<KeyRow> {
       const awaited = "EXISTS (SELECT 1 FROM version WHERE keyId = key.id AND version.askedAt IS NOT NULL)";
       add(`${filter.asked ? "" : "NOT "}((askedAt IS NOT NULL AND state = 'active') OR ${awaited})`);
     }
-    if (filter.label) {
-      add(
-        "EXISTS (SELECT 1 FROM json_each(labels) WHERE json_each.key = ? AND json_each.value = ?)",
-        filter.label.name,
-        filter.label.value,
-      );
-    }
+    if (filter.label) add(HAS_LABEL, filter.label.name, filter.label.value);
     return this.select(`WHERE ${where.join(" AND ")} ORDER BY id LIMIT ?`, ...params, limit);
   }
+}
+
+const HAS_LABEL = "EXISTS (SELECT 1 FROM json_each(labels) WHERE json_each.key = ? AND json_each.value = ?)";
+
+function conditionsOf({ provider, connectionId, label }: KeySelection): {
+  where: string;
+  params: SqlValue[];
+} {
+  return {
+    where: [
+      "state <> 'deleted'",
+      ...(provider === undefined ? [] : ["provider = ?"]),
+      ...(connectionId === undefined ? [] : ["connectionId = ?"]),
+      ...(label === undefined ? [] : [HAS_LABEL]),
+    ].join(" AND "),
+    params: [provider, connectionId, label?.name, label?.value].filter((value) => value !== undefined),
+  };
 }

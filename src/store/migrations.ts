@@ -2,6 +2,8 @@
  * The keyring's schema. Append only: a migration that has shipped is never edited.
  * docs/storage.md says what each table and column holds and for how long.
  */
+import { BATCH_SCHEMA } from "./batch-schema.ts";
+import { LEAK_SCHEMA } from "./leak-schema.ts";
 import { applyMigrations, isMigrated } from "./migrate.ts";
 import type { Sql } from "./sql.ts";
 
@@ -363,51 +365,8 @@ const MIGRATIONS: readonly string[] = [
   `
   CREATE INDEX versionSample ON version (substr(id, 8), issuedAt) WHERE stage = 'current' AND substr(id, 17) < 'A';
   `,
-  `
-  CREATE TABLE signal (
-    id TEXT PRIMARY KEY,
-    sealed BLOB,
-    revision INTEGER NOT NULL,
-    connectionId TEXT,
-    hint TEXT NOT NULL,
-    heardAt INTEGER,
-    createdAt INTEGER NOT NULL,
-    createdBy TEXT NOT NULL
-  ) STRICT, WITHOUT ROWID;
-
-  CREATE TABLE compromise (
-    id TEXT PRIMARY KEY,
-    source TEXT NOT NULL,
-    reporter TEXT NOT NULL,
-    receivedAt INTEGER NOT NULL,
-    digest BLOB,
-    reports INTEGER NOT NULL,
-    leaks INTEGER NOT NULL,
-    actedTo INTEGER NOT NULL,
-    alert TEXT,
-    attempt INTEGER NOT NULL,
-    problem TEXT,
-    lastCall TEXT,
-    claim INTEGER NOT NULL,
-    leaseUntil INTEGER,
-    dueAt INTEGER
-  ) STRICT, WITHOUT ROWID;
-  CREATE UNIQUE INDEX compromiseDigest ON compromise (digest) WHERE digest IS NOT NULL;
-
-  CREATE TABLE leak (
-    id TEXT PRIMARY KEY,
-    kind TEXT NOT NULL,
-    subject TEXT NOT NULL,
-    keyId TEXT,
-    number INTEGER,
-    stage TEXT,
-    source TEXT,
-    url TEXT,
-    action TEXT,
-    rotationId TEXT,
-    actedAt INTEGER
-  ) STRICT, WITHOUT ROWID;
-  `,
+  LEAK_SCHEMA,
+  BATCH_SCHEMA,
   `
   CREATE INDEX versionReference ON version (reference) WHERE digest IS NULL AND reference IS NOT NULL;
   CREATE INDEX keyAgent ON key (CAST(json_extract(config, '$.agentId') AS TEXT))

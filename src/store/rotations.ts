@@ -93,6 +93,8 @@ export interface RotationRow extends Urgent {
   sought: string[] | null;
   /** The revision of the key's connection that it keeps to. */
   connectionRevision: number | null;
+  /** The batch that started it, or that joined it. */
+  batchId: string | null;
 }
 
 /** What is so of every rotation when it is made. */
@@ -111,6 +113,7 @@ export const NEW_ROTATION = {
   rollbackGraceEndsAt: null,
   sought: null,
   urgent: false,
+  batchId: null,
 } satisfies Partial<RotationRow>;
 
 /** As far back as one looks for the newest of a kind. */
@@ -148,6 +151,7 @@ export class RotationTable extends WorkTable<RotationRow> {
       rollbackGraceEndsAt: "plain",
       sought: "json",
       connectionRevision: "plain",
+      batchId: "plain",
       urgent: "boolean",
       claim: "plain",
       leaseUntil: "plain",
@@ -194,6 +198,11 @@ export class RotationTable extends WorkTable<RotationRow> {
     );
   }
 
+  /** Live rotations of a batch. */
+  liveOfBatch(batchId: string): RotationRow[] {
+    return this.select("INDEXED BY rotationBatch WHERE batchId = ? AND live = 1", batchId);
+  }
+
   /** Live rotations that do not go on by themselves. */
   held(): Pick<RotationRow, "state" | "deadlineAt">[] {
     return this.sql.all(
@@ -214,6 +223,18 @@ export class RotationTable extends WorkTable<RotationRow> {
     return keyId === undefined
       ? this.select("WHERE id < ? ORDER BY id DESC LIMIT ?", from, limit)
       : this.select("WHERE keyId = ? AND id < ? ORDER BY id DESC LIMIT ?", keyId, from, limit);
+  }
+
+  /** The same of a batch. */
+  listOfBatch(batchId: string, keyId: string | undefined, before: string, limit: number): RotationRow[] {
+    const ofKey = keyId === undefined ? "" : "AND keyId = ?";
+    return this.select(
+      `INDEXED BY rotationBatch WHERE batchId = ? AND live IN (0, 1) AND id < ? ${ofKey} ORDER BY id DESC LIMIT ?`,
+      batchId,
+      before === "" ? "~" : before,
+      ...(keyId === undefined ? [] : [keyId]),
+      limit,
+    );
   }
 }
 

@@ -1,4 +1,5 @@
 /** All tables of one keyring over one database. SQL and nothing else. */
+import { BatchTable } from "./batches.ts";
 import { ChoreTable } from "./chores.ts";
 import { CompromiseTable, LeakTable } from "./compromises.ts";
 import { ConnectionTable } from "./connections.ts";
@@ -41,6 +42,7 @@ export class Store {
   readonly compromises: CompromiseTable;
   readonly leaks: LeakTable;
   readonly signals: SignalTable;
+  readonly batches: BatchTable;
   readonly keyUses: KeyUseTable;
   readonly edgeRecords: EdgeRecordTable;
   readonly verifiables: Verifiables;
@@ -82,6 +84,7 @@ export class Store {
     this.compromises = new CompromiseTable(held, cache, this.due);
     this.leaks = new LeakTable(held, cache);
     this.signals = new SignalTable(held, cache);
+    this.batches = new BatchTable(held, cache, this.due);
     this.overview = new Overview(held);
   }
 

@@ -95,7 +95,7 @@ describe("a value that is reported", () => {
     const text = answer.body;
     expect(text).toContain(`# Leak report ${body.id}`);
     expect(text).toContain("## `billing`, version 2");
-    expect(text).toMatch(/\| \d{4}-\S+Z \| \d+(\.\d)? s \| version 2 seen refused \|/);
+    expect(text).toMatch(/\| \d{4}-\S+Z \| \d+(\.\d)? m?s \| version 2 seen refused \|/);
     expect(text).toMatch(/until all were seen dead: \d/);
     expect(text).not.toMatch(/^# heading/m);
     expect(text).not.toContain(leaked);

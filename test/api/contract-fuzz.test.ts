@@ -27,7 +27,7 @@ import {
   settle,
   snapshot,
 } from "./fixtures.ts";
-import { connect } from "./routes.ts";
+import { connect, makePausedBatch } from "./routes.ts";
 
 const RUNS = 30;
 /** They are quick, as nothing has to come to rest after them. */
@@ -112,6 +112,7 @@ async function stock(): Promise<Furnished> {
   await connect(ring);
   await ring.call("POST", "/v1/compromises", { body: { secret: "nobody-has-this", source: "a test" } });
   await ring.call("PUT", "/v1/signals/standard", { body: {} });
+  await makePausedBatch(ring);
   await settle(ring);
   const tables = Object.entries(await readTables(ring)).filter(([table]) => !UNNAMED.includes(table));
   const lists = tables.map(([table, rows]) => [
@@ -119,6 +120,7 @@ async function stock(): Promise<Furnished> {
       .replace(/y$/, "ie")
       .concat("s")
       .replace(/^keies$/, "keys")
+      .replace(/^batchs$/, "batches")
       .toLowerCase(),
     rows.flatMap(({ id, name }) => [id, name]).filter((text) => typeof text === "string"),
   ]);
@@ -355,7 +357,7 @@ describe.each(operations)("$method $path", ({ method, path, operation }) => {
       }),
       { numRuns: method === "GET" ? READING_RUNS : RUNS },
     );
-    // Nobody but who has its secret gets beyond a signature: test/signals/hooks.test.ts does.
+    // Nobody but who has its secret gets beyond a signature: test/signals/strangers.test.ts does.
     if (path.startsWith("/hooks/")) return;
     for (const sent of isTaken ? [] : fc.sample(makeFittingRequests(path, operation), TRIES)) {
       const answer = await send(ring, method, path, sent);

@@ -20,6 +20,7 @@ describe("a rotation", () => {
       reason: null,
       requestedBy: "root",
       live: false,
+      batch: null,
       state: "succeeded",
       step: "done",
       rollback: false,

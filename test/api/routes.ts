@@ -195,6 +195,41 @@ export const ROUTES: readonly Route[] = [
   },
   {
     method: "POST",
+    pattern: "/v1/rotations",
+    path: "/v1/rotations",
+    scopes: ["keys:rotate"],
+    status: 202,
+    body: { reason: "a test", select: { provider: "issuer" } },
+  },
+  {
+    method: "POST",
+    pattern: "/v1/rotations",
+    path: "/v1/rotations",
+    scopes: ["keys:rotate"],
+    status: 200,
+    body: { reason: "a test", select: { all: true }, dryRun: true },
+  },
+  { method: "GET", pattern: "/v1/batches", path: "/v1/batches", scopes: ["keys:read"], status: 200 },
+  {
+    method: "GET",
+    pattern: "/v1/batches/{id}",
+    path: "/v1/batches/{id}",
+    scopes: ["keys:read"],
+    status: 200,
+    prepare: makeBatch,
+  },
+  ...(["pause", "resume", "cancel"] as const).map(
+    (what): Route => ({
+      method: "POST",
+      pattern: `/v1/batches/{id}/${what}`,
+      path: `/v1/batches/{id}/${what}`,
+      scopes: ["keys:rotate"],
+      status: 200,
+      prepare: makeBatch,
+    }),
+  ),
+  {
+    method: "POST",
     pattern: "/v1/keys/{key}/versions/{n}/extend",
     path: "/v1/keys/billing/versions/1/extend",
     scopes: ["keys:rotate"],
@@ -545,6 +580,20 @@ export async function connect(ring: Pick<TestKeyring, "call">): Promise<{ id: st
   await answerForService();
   const body = { name: "account", provider: "bitscale" };
   return (await ring.call<{ id: string }>("POST", "/v1/connections", { body })).body;
+}
+
+/** A batch that waits for the end of a hold. */
+async function makeBatch(ring: TestKeyring): Promise<{ id: string }> {
+  await ring.call("POST", "/v1/settings/hold", { body: { reason: "a test" } });
+  const body = { select: { all: true }, reason: "a test" };
+  return (await ring.call<{ id: string }>("POST", "/v1/rotations", { body })).body;
+}
+
+/** A batch that is paused before anything of it has started. */
+export async function makePausedBatch(ring: TestKeyring): Promise<void> {
+  const { id } = await makeBatch(ring);
+  await ring.call("POST", `/v1/batches/${id}/pause`);
+  await ring.call("POST", "/v1/settings/release");
 }
 
 function makeSharedPolicy(ring: TestKeyring): Promise<unknown> {

@@ -71,6 +71,7 @@ describe("a keyring that is well", () => {
       nextRotationAt: later.body.nextRotationAt,
       lastSweepAt: expect.stringMatching(/Z$/),
       hold: null,
+      batches: [],
       problems: [],
     });
   });
@@ -86,6 +87,16 @@ describe("a keyring that is well", () => {
     const states = key.map(({ state }) => state).sort();
     expect(states).toEqual(["active", "deleted", "revoked"]);
     expect((await statusOf(ring)).keys).toMatchObject({ total: 2, active: 1, revoked: 1, deleting: 0 });
+  });
+
+  it("shows the batches that are not over", async () => {
+    const ring = await furnish();
+    await ring.call("POST", "/v1/settings/hold", { body: { reason: "an audit" } });
+    const body = { select: { all: true }, reason: "a leaver" };
+    const { id } = (await ring.call<{ id: string }>("POST", "/v1/rotations", { body })).body;
+    expect((await statusOf(ring)).batches).toMatchObject([{ id, state: "running", total: 1, left: 1 }]);
+    await ring.call("POST", `/v1/batches/${id}/cancel`);
+    expect((await statusOf(ring)).batches).toEqual([]);
   });
 
   it("shows the hold", async () => {

@@ -37,8 +37,13 @@ export function isMet(figure: Figure): boolean | undefined {
 }
 
 export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+/** The value that this share of all lies below. */
+export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted[Math.floor(sorted.length / 2)];
-  if (middle === undefined) throw new Error("a median of nothing");
-  return middle;
+  const found = sorted[Math.floor(sorted.length * share)];
+  if (found === undefined) throw new Error("a quantile of nothing");
+  return found;
 }

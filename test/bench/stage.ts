@@ -24,8 +24,11 @@ export class Stage {
   #bundle: Promise<string> | undefined;
   #worlds = 0;
 
-  /** Starts Rekey with nothing in it, and a receiver. */
-  async open(): Promise<World> {
+  /**
+   * Starts Rekey with nothing in it, and a receiver.
+   * @param also `host:port` of whatever else it may call
+   */
+  async open(...also: string[]): Promise<World> {
     this.#bundle ??= bundleWorker(join(this.#folder, "bundle"));
     const bundle = await this.#bundle;
     this.#worlds += 1;
@@ -42,7 +45,7 @@ export class Stage {
           LOG_EVENTS: "none",
           MASTER_KEYS: `bench:${randomBytes(32).toString("base64")}`,
           ROOT_TOKEN: rootToken,
-          PRIVATE_ALLOWLIST: receiver.host,
+          PRIVATE_ALLOWLIST: [receiver.host, ...also].join(),
         },
       },
     );

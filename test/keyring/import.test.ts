@@ -7,11 +7,13 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { findFileKey } from "../../src/crypto/file-key.ts";
 import { secureRandom } from "../../src/crypto/random.ts";
 import { appendEvent } from "../../src/events/chain.ts";
+import type { BatchView } from "../../src/keyring/operations/batches.ts";
 import { keyringOf } from "../../src/keyring/stub.ts";
 import { KeyringExport } from "../../src/keyring/transfer/export.ts";
 import { type Header, Seals } from "../../src/keyring/transfer/format.ts";
 import { KeyringImport } from "../../src/keyring/transfer/import.ts";
 import { listTables } from "../../src/keyring/transfer/tables.ts";
+import type { RotationView } from "../../src/keyring/views.ts";
 import { registryOf } from "../../src/registry/stub.ts";
 import type { Policy } from "../../src/store/keys.ts";
 import { migrateTo, SCHEMA_VERSION } from "../../src/store/migrations.ts";
@@ -229,6 +231,38 @@ describe("a keyring imported into another deployment", () => {
     expect(missed[0]).toBe("key.created");
     const seqs = seqsOf(ops).slice(told);
     expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
+  });
+
+  it("goes on with no batch until it is released, whatever ends meanwhile; then with what was left", async () => {
+    const { scene, hook } = await fill();
+    for (let n = 0; n < 3; n++) {
+      const destinations = [{ id: "hook", as: `more-${n}` }];
+      await scene.key({ name: `more-${n}`, labels: { team: "payments" }, destinations });
+    }
+    await scene.must("PATCH", "/v1/settings", { limits: { rotations: 1 } });
+    hook.fail(503);
+    const made = await scene.must<BatchView>("POST", "/v1/rotations", {
+      select: { label: "team=payments" },
+      reason: "a test",
+    });
+    expect(made).toMatchObject({ started: 1, live: 1 });
+    await idle(scene);
+    const file = await exportFile(scene.name, OPENER);
+    await moveAway(scene);
+    await take(scene, file);
+    hook.up();
+    const read = () => scene.must<BatchView>("GET", `/v1/batches/${made.id}`);
+    expect(await read()).toMatchObject({ waitsFor: "the release of the imported keyring", live: 1 });
+    const [rotation] = (await scene.must<{ items: RotationView[] }>("GET", `/v1/rotations?batch=${made.id}`))
+      .items;
+    await scene.must("POST", `/v1/rotations/${rotation?.id}/cancel`);
+    await idle(scene);
+    expect(await read()).toMatchObject({ state: "running", started: 1, live: 0, failed: 1 });
+    await scene.must("PATCH", "/v1/settings", { limits: { rotations: null } });
+    await release(scene);
+    await runUntil(scene, Date.now() + MINUTE);
+    const done = await read();
+    expect(done).toMatchObject({ state: "done", live: 0, failed: 1, succeeded: 2, left: 0 });
   });
 
   it("gives no key a shared policy that was still on its way until it is released", async () => {

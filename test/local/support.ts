@@ -9,7 +9,16 @@ import { afterEach } from "vitest";
 import { listProcesses } from "../../src/local/processes.ts";
 
 export const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
-const OUR_VARIABLES = ["MASTER_KEYS", "ROOT_TOKEN", "PORT", "REKEY_DATA", "PRIVATE_ALLOWLIST", "LOG_EVENTS"];
+const OUR_VARIABLES = [
+  "MASTER_KEYS",
+  "ROOT_TOKEN",
+  "PORT",
+  "REKEY_DATA",
+  "PRIVATE_ALLOWLIST",
+  "LOG_EVENTS",
+  "GITHUB_KEYS_URL",
+  "GITHUB_TOKEN",
+];
 const POLL_MS = 25;
 
 export interface Running {

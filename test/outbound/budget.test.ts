@@ -1,20 +1,20 @@
 import { describe, expect, it } from "vitest";
-import { Budgets } from "../../src/outbound/budget.ts";
+import { Budgets, ordinaryCalls } from "../../src/outbound/budget.ts";
 
 const ALLOWED = { calls: 10, perMs: 1_000 };
 
 /** How many calls go ahead at one moment before one has to wait. */
-function drain(budgets: Budgets, account: string, now: number): number {
+function drain(budgets: Budgets, account: string, now: number, isUrgent = false): number {
   for (let count = 0; count < 1_000; count++) {
-    if (budgets.take(account, ALLOWED, now) > 0) return count;
+    if (budgets.take(account, ALLOWED, now, isUrgent) > 0) return count;
   }
   throw new Error("no end to it");
 }
 
 describe("a budget", () => {
-  it("lets as many calls through at once as the service allows, then says how long to wait", () => {
+  it("lets all but a tenth of what the service allows through at once, then says how long to wait", () => {
     const budgets = new Budgets();
-    expect(drain(budgets, "one", 0)).toBe(10);
+    expect(drain(budgets, "one", 0)).toBe(9);
     const wait = budgets.take("one", ALLOWED, 0);
     expect(wait).toBe(100);
     expect(budgets.take("one", ALLOWED, wait - 1)).toBeGreaterThan(0);
@@ -25,7 +25,40 @@ describe("a budget", () => {
     const budgets = new Budgets();
     drain(budgets, "one", 0);
     expect(drain(budgets, "one", 500)).toBe(5);
-    expect(drain(budgets, "one", 1_000_000)).toBe(10);
+    expect(drain(budgets, "one", 1_000_000)).toBe(9);
+  });
+
+  it("has a tenth left for an emergency when everybody else has to wait, and no more than that", () => {
+    const budgets = new Budgets();
+    drain(budgets, "one", 0);
+    expect(drain(budgets, "one", 0, true)).toBe(1);
+    // What an emergency took is filled up before anybody else goes on.
+    expect(budgets.take("one", ALLOWED, 0)).toBe(200);
+    expect(budgets.take("one", ALLOWED, 0, true)).toBe(100);
+    expect(budgets.take("one", ALLOWED, 199)).toBeGreaterThan(0);
+    expect(budgets.take("one", ALLOWED, 200)).toBe(0);
+  });
+
+  it("gives an emergency all that there is", () => {
+    expect(drain(new Budgets(), "one", 0, true)).toBe(10);
+  });
+
+  it("too small for a tenth keeps nothing back", () => {
+    const budgets = new Budgets();
+    const small = { calls: 2, perMs: 1_000 };
+    expect(ordinaryCalls(small)).toBe(2);
+    expect([1, 2, 3].map(() => budgets.take("one", small, 0))).toEqual([0, 0, 500]);
+  });
+
+  it("says how much of it is left for what is no emergency, and takes nothing for that", () => {
+    const budgets = new Budgets();
+    expect(ordinaryCalls(ALLOWED)).toBe(9);
+    expect(budgets.ordinaryLeft("one", ALLOWED, 0)).toBe(9);
+    for (let call = 0; call < 4; call++) budgets.take("one", ALLOWED, 0);
+    expect(budgets.ordinaryLeft("one", ALLOWED, 0)).toBe(5);
+    expect(budgets.ordinaryLeft("one", ALLOWED, 200)).toBe(7);
+    drain(budgets, "one", 200, true);
+    expect(budgets.ordinaryLeft("one", ALLOWED, 200)).toBe(-1);
   });
 
   it("never lets through more than twice the allowance in a stretch", () => {

@@ -177,6 +177,7 @@ const WORK = [
   { kind: "idempotency", table: "idempotency", lane: "0", works: "TRUE" },
   { kind: "claim", table: "claim", lane: "0", works: "TRUE" },
   { kind: "policy", table: "policy", lane: "0", works: "appliedTo IS NOT NULL" },
+  { kind: "batch", table: "batch", lane: "7", works: "state = 'running'" },
   { kind: "chore", table: "chore", lane: "5", works: "FALSE" },
   { kind: "subscription", table: "subscription", lane: "5", works: "leaseUntil IS NOT NULL" },
   { kind: "edge", table: "edgeRecord", lane: "6", works: "FALSE" },

@@ -4,6 +4,7 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { Vault } from "../../src/crypto/vault.ts";
+import { Budgets } from "../../src/outbound/budget.ts";
 import type { Outbound } from "../../src/outbound/port.ts";
 import type { Records } from "../../src/outbound/records.ts";
 import type { Provider } from "../../src/providers/provider.ts";
@@ -63,6 +64,8 @@ interface Instance {
   alive: boolean;
   context: EngineContext;
   engine: Engine;
+  /** Kept in memory, so a new instance begins with full ones. */
+  budgets: Budgets;
 }
 
 export interface SimulatorOptions {
@@ -311,6 +314,7 @@ export class Simulator {
       alive: true,
       context: undefined as unknown as EngineContext,
       engine: undefined as unknown as Engine,
+      budgets: new Budgets(),
     };
     const mustLive = () => {
       if (!instance.alive) throw new InstanceDied();
@@ -349,7 +353,8 @@ export class Simulator {
           }),
       },
       random: this.random,
-      spend: () => 0,
+      spend: (account, allowance, isUrgent) => instance.budgets.take(account, allowance, this.now, isUrgent),
+      ordinaryLeft: (account, allowance) => instance.budgets.ordinaryLeft(account, allowance, this.now),
       providerOf: (key) => providers.of(key),
       now: createClock(() => this.now + this.skewMs, this.store.events.lastAt()),
     };

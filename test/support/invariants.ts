@@ -15,6 +15,8 @@ const OWNERS = {
   subscription: "subscription",
   chore: "chore",
   compromise: "compromise",
+  policy: "policy",
+  batch: "batch",
   key: "start",
 } as const satisfies Record<string, DueKind>;
 const URGENT = ["rotation", "version", "delivery"];

@@ -22,6 +22,7 @@ export interface KeyInput {
   provider?: string;
   prefix?: string;
   scopes?: string[];
+  labels?: Record<string, string>;
   policy?: Policy;
   destinations?: (string | { id: string; required?: boolean; mustAcknowledge?: boolean; as?: string })[];
   expiresAt?: string;

@@ -29,6 +29,7 @@ const FIRST = [
   "sim/accounts",
   "keyring/import",
   "api/contract-fuzz",
+  "sim/batches",
 ];
 
 export default class LongestFirst extends BaseSequencer {

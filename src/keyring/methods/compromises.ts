@@ -64,16 +64,20 @@ export class CompromiseMethods extends SubscriptionMethods {
 
   setSignal(call: Call, source: SignalSource, input: signals.SignalInput): Answer<signals.SetSignal> {
     return hostOf(this).write(call, "settings:write", ({ context }, caller) =>
-      signals.setSignal(context, caller, source, input),
+      signals.setSignal(context, caller, source, input, call.origin ?? ""),
     );
   }
 
   listSignals(call: Call): Answer<signals.SignalView[]> {
-    return hostOf(this).read(call, "settings:read", ({ context }) => ok(signals.listSignals(context)));
+    return hostOf(this).read(call, "settings:read", ({ context }) =>
+      ok(signals.listSignals(context, call.origin ?? "")),
+    );
   }
 
   getSignal(call: Call, source: SignalSource): Answer<signals.SignalView> {
-    return hostOf(this).read(call, "settings:read", ({ context }) => signals.getSignal(context, source));
+    return hostOf(this).read(call, "settings:read", ({ context }) =>
+      signals.getSignal(context, source, call.origin ?? ""),
+    );
   }
 
   deleteSignal(call: Call, source: SignalSource): Answer<void> {
@@ -97,7 +101,7 @@ export class CompromiseMethods extends SubscriptionMethods {
     return hostOf(this).accept(({ context }) => {
       const isStale = revision !== undefined && signals.keysOfSignal(context, source).revision !== revision;
       if (isStale) return err({ code: "signature-invalid" });
-      const waitMs = context.spend(`signal ${report.source}`, SIGNALS);
+      const waitMs = context.spend(`signal ${report.source}`, SIGNALS, true);
       if (waitMs > 0) return err({ code: "rate-limited", retryAfterSeconds: Math.ceil(waitMs / 1_000) });
       signals.noteHeard(context, source);
       return ok({ matched: compromises.acceptSignal(context, report).matched });

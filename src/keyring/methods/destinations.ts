@@ -7,10 +7,10 @@ import * as deliveries from "../operations/deliveries.ts";
 import * as destinations from "../operations/destinations.ts";
 import type { Page, PageRequest } from "../page.ts";
 import type { DeliveryView, DestinationView } from "../views.ts";
+import { BatchMethods } from "./batches.ts";
 import { hostOf } from "./hosted.ts";
-import { RotationMethods } from "./rotations.ts";
 
-export class DestinationMethods extends RotationMethods {
+export class DestinationMethods extends BatchMethods {
   createDestination(
     call: Call,
     input: destinations.CreateDestinationInput,

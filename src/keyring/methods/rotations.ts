@@ -30,7 +30,7 @@ export class RotationMethods extends KeyMethods {
       ({ context, engine }, caller) => {
         const row = rotations.beginRotation(context, caller, target, input);
         if (!row.ok) return row;
-        if (reveal) engine.holdReveal(row.value.id);
+        if (reveal) engine.watchers.holdReveal(row.value.id);
         return ok({ id: row.value.id, caller });
       },
       ({ id }) => ({ resource: id }),
@@ -39,7 +39,7 @@ export class RotationMethods extends KeyMethods {
         // Sent again before the first one has its answer: it waits for the value, too.
         const row = context.store.rotations.get(earlier.resource);
         shows = reveal && earlier.secret === undefined && row?.live === true && row.toVersion === null;
-        if (shows) engine.holdReveal(earlier.resource);
+        if (shows) engine.watchers.holdReveal(earlier.resource);
         return ok({ id: earlier.resource, caller });
       },
     );
@@ -106,8 +106,10 @@ export class RotationMethods extends KeyMethods {
     return hostOf(this).read(call, "keys:read", ({ context }) => rotations.getRotation(context, id));
   }
 
-  listRotations(call: Call, key: string | undefined, page: PageRequest): Answer<Page<RotationView>> {
-    return hostOf(this).read(call, "keys:read", ({ context }) => rotations.listRotations(context, key, page));
+  listRotations(call: Call, filter: rotations.RotationFilter, page: PageRequest): Answer<Page<RotationView>> {
+    return hostOf(this).read(call, "keys:read", ({ context }) =>
+      rotations.listRotations(context, filter, page),
+    );
   }
 
   /** Cancels, retries or abandons a rotation. */

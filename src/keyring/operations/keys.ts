@@ -2,14 +2,12 @@
 import type { Failure } from "../../errors/catalogue.ts";
 import type { Fields } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
-import { frozenUntil } from "../../rotation/calendar.ts";
 import { advanceRotation, reschedule, startByHand, startRotation } from "../../rotation/changes.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
 import { closeIfUseless, finishDeletion, killVersion } from "../../rotation/effects.ts";
 import { replanGraces } from "../../rotation/graces.ts";
-import { isPaused } from "../../rotation/policy.ts";
+import { findEnd, findRotationRefusal } from "../../rotation/refusal.ts";
 import { supersede } from "../../rotation/sends.ts";
-import { findSlotProblem } from "../../rotation/steps/preflight.ts";
 import type { KeyFilter, KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
 import { type Caller, findExcess, requireScope } from "../caller.ts";
@@ -237,39 +235,6 @@ export function handInValue(
     grace: null,
   } as const;
   return ok(startByHand(context, key, request, fields, nameOf(provider, fields, reference) ?? null));
-}
-
-/** Why a key is over, or undefined. */
-function findEnd({ store, now }: EngineContext, key: KeyRow): Failure | undefined {
-  if (key.state === "deleting" || key.state === "deleted") return { code: "key-deleting" };
-  if (key.expiresAt !== null && key.expiresAt <= now()) return { code: "key-expired" };
-  if (key.state === "lost") return { code: "key-lost" };
-  const hasNone = key.state === "active" && !store.versions.current(key.id) && !store.rotations.live(key.id);
-  return key.state === "revoked" || hasNone ? { code: "key-revoked" } : undefined;
-}
-
-/** Why a key cannot be rotated by hand now, or undefined. */
-export function findRotationRefusal(context: EngineContext, key: KeyRow): Failure | undefined {
-  const now = context.now();
-  const { store } = context;
-  const end = findEnd(context, key);
-  if (end) return end;
-  const runbook = context.providerOf(key).runbook?.(key.config);
-  if (runbook && !store.rotations.live(key.id)) {
-    const { text, url } = runbook;
-    return { code: "made-by-hand", detail: url === undefined ? text : `${text} (${url})` };
-  }
-  if (isPaused(key) && !store.rotations.live(key.id)) return { code: "key-paused" };
-  const thaw = store.rotations.live(key.id) ? null : frozenUntil(key.policy.freezes ?? [], now);
-  if (thaw !== null) return { code: "frozen", retryAt: new Date(thaw).toISOString() };
-  if (key.cooldownUntil !== null && key.cooldownUntil > now) {
-    return { code: "cooldown", retryAt: new Date(key.cooldownUntil).toISOString() };
-  }
-  const freesAt = store.rotations.live(key.id) ? undefined : findSlotProblem(context, key)?.freesAt;
-  if (freesAt !== undefined && freesAt > now) {
-    return { code: "grace-running", retryAt: new Date(Math.max(freesAt, now)).toISOString() };
-  }
-  return undefined;
 }
 
 export function badCursor(): Failure {

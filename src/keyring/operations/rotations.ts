@@ -1,5 +1,4 @@
 /** Rotations: start one by hand, list, read. */
-import { parseDuration } from "../../duration.ts";
 import type { Failure } from "../../errors/catalogue.ts";
 import type { Fields } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
@@ -7,7 +6,7 @@ import { CLAIM_LASTS_MS } from "../../rotation/backoff.ts";
 import { startRotation } from "../../rotation/changes.ts";
 import { type EngineContext, record, triggerOf } from "../../rotation/context.ts";
 import type { Engine } from "../../rotation/engine.ts";
-import { maxGraceMs } from "../../rotation/policy.ts";
+import { findGraceExcess, findNoReceiver, findRotationRefusal } from "../../rotation/refusal.ts";
 import { claimUrlAt, keptBy, openClaim } from "../../rotation/value-claims.ts";
 import { openFields } from "../../rotation/values.ts";
 import type { KeyRow } from "../../store/keys.ts";
@@ -19,7 +18,7 @@ import { type Outlook, viewOutlook } from "../outlook.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { allowedGrace, findActable, findCallerCooldown } from "../power.ts";
 import { type RotationView, viewRotation } from "../views.ts";
-import { badCursor, findRotationRefusal } from "./keys.ts";
+import { badCursor } from "./keys.ts";
 
 export interface RotateInput {
   grace?: string | undefined;
@@ -75,23 +74,14 @@ export function findRefusal(
   key: KeyRow,
   input: RotateInput,
 ): Failure | undefined {
-  const { store } = context;
   const reveals = input.reveal !== "none";
-  const hasReceiver = reveals || store.destinations.linksOfKey(key.id).length > 0;
   return (
     (reveals ? (requireScope(caller, "keys:reveal") ?? findExcess(context, caller, key)) : undefined) ??
     findRotationRefusal(context, key) ??
     (reveals ? findCallerCooldown(context, caller) : undefined) ??
-    findGraceExcess(key, input) ??
-    (hasReceiver || store.rotations.live(key.id) ? undefined : { code: "no-receiver" })
+    findGraceExcess(key, input.grace ?? null) ??
+    (reveals ? undefined : findNoReceiver(context, key))
   );
-}
-
-/** Why a grace cannot be had, or undefined. */
-function findGraceExcess({ policy }: KeyRow, { grace = "0" }: RotateInput): Failure | undefined {
-  if (parseDuration(grace) <= maxGraceMs(policy)) return undefined;
-  const message = "is longer than the policy's maxGrace (default 30d)";
-  return { code: "invalid", errors: [{ path: "grace", message }] };
 }
 
 /** Adds what an agent hears. */
@@ -150,10 +140,10 @@ async function awaitValue(
 ): Promise<{ row: RotationRow; fields: Fields | undefined }> {
   if (reveal) {
     const isMinted = (row: RotationRow) => row.toVersion !== null || !row.live;
-    await engine.waitFor(id, isMinted, Math.max(waitMs, REVEAL_WAIT_MS));
+    await engine.watchers.waitFor(id, isMinted, Math.max(waitMs, REVEAL_WAIT_MS));
   }
-  if (waitMs > 0) await engine.waitFor(id, (row) => !row.live, waitMs);
-  const held = reveal ? engine.releaseReveal(id) : undefined;
+  if (waitMs > 0) await engine.watchers.waitFor(id, (row) => !row.live, waitMs);
+  const held = reveal ? engine.watchers.releaseReveal(id) : undefined;
   const row = context.store.rotations.get(id);
   if (!row) throw new Error("a rotation vanished");
   const version = revealable(context, row);
@@ -171,10 +161,17 @@ export function getRotation({ store }: EngineContext, id: string): Result<Rotati
   return row ? ok(viewRotation(store, row)) : err({ code: "not-found", detail: "no rotation has this id" });
 }
 
+export interface RotationFilter {
+  /** Id or name of a key. */
+  key?: string | undefined;
+  /** Id of a batch. */
+  batch?: string | undefined;
+}
+
 /** A page of rotations, newest first. */
 export function listRotations(
   context: EngineContext,
-  idOrName: string | undefined,
+  { key: idOrName, batch }: RotationFilter,
   page: PageRequest,
 ): Result<Page<RotationView>, Failure> {
   const { store } = context;
@@ -182,6 +179,12 @@ export function listRotations(
   if (before === undefined) return err(badCursor());
   const key = idOrName === undefined ? undefined : findKey(context, idOrName);
   if (key && !key.ok) return key;
-  const rows = store.rotations.list(key?.value.id, before, page.limit + 1);
+  if (batch !== undefined && !store.batches.get(batch)) {
+    return err({ code: "not-found", detail: "no batch has this id" });
+  }
+  const rows =
+    batch === undefined
+      ? store.rotations.list(key?.value.id, before, page.limit + 1)
+      : store.rotations.listOfBatch(batch, key?.value.id, before, page.limit + 1);
   return ok(pageOf(rows, page.limit, (row) => viewRotation(store, row)));
 }

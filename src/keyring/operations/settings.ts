@@ -1,6 +1,7 @@
 /** What holds for a keyring as a whole: the kill switch of scheduled rotations, and how many run at once. */
 import type { Failure } from "../../errors/catalogue.ts";
 import { err, ok, type Result } from "../../result.ts";
+import { wakeBatches } from "../../rotation/batch-ends.ts";
 import { planHeartbeat } from "../../rotation/chores.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
 import type { Caller } from "../caller.ts";
@@ -119,5 +120,6 @@ export function releaseRotations(context: EngineContext, caller: Caller): Result
   if (!hold) return ok(getSettings(context));
   settings.setHold({ ...hold, until: now });
   record(context, { type: "hold.released", actor: caller.id, data: { reason: hold.reason } });
+  wakeBatches(context);
   return ok(getSettings(context));
 }

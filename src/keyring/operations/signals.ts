@@ -19,7 +19,7 @@ export interface SignalInput {
 export interface SignalView {
   source: SignalSource;
   /** Where its reports are sent. */
-  path: string;
+  url: string;
   connection: string | null;
   /** The last four characters of its secret. */
   hint: string;
@@ -54,6 +54,7 @@ export function setSignal(
   caller: Caller,
   source: SignalSource,
   input: SignalInput,
+  origin: string,
 ): Result<SetSignal, Failure> {
   const { store, random } = context;
   const cooldown = findCallerCooldown(context, caller);
@@ -90,7 +91,7 @@ export function setSignal(
       });
   const changed = Object.keys(input).sort().join(" ") || "secret";
   record(context, { type: "signal.updated", actor: caller.id, data: { source, changed } });
-  return ok({ signal: viewSignal(context, row), ...(made !== undefined && { secret: made }) });
+  return ok({ signal: viewSignal(context, row, origin), ...(made !== undefined && { secret: made }) });
 }
 
 function findConnection(
@@ -126,17 +127,22 @@ export function deleteSignal(
   return ok(undefined);
 }
 
-export function listSignals(context: EngineContext): SignalView[] {
+/** @param origin where the caller reached this deployment */
+export function listSignals(context: EngineContext, origin: string): SignalView[] {
   return context.store.signals
     .all()
     .filter(({ sealed }) => sealed !== null)
-    .map((row) => viewSignal(context, row));
+    .map((row) => viewSignal(context, row, origin));
 }
 
-export function getSignal(context: EngineContext, source: SignalSource): Result<SignalView, Failure> {
+export function getSignal(
+  context: EngineContext,
+  source: SignalSource,
+  origin: string,
+): Result<SignalView, Failure> {
   const row = context.store.signals.get(source);
   return row?.sealed
-    ? ok(viewSignal(context, row))
+    ? ok(viewSignal(context, row, origin))
     : err({ code: "not-found", detail: "this source is not set up" });
 }
 
@@ -160,11 +166,11 @@ export function isSignalSource(text: string): text is SignalSource {
   return (SIGNAL_SOURCES as readonly string[]).includes(text);
 }
 
-function viewSignal(context: EngineContext, row: SignalRow): SignalView {
+function viewSignal(context: EngineContext, row: SignalRow, origin: string): SignalView {
   const ends = overlapEndsAt(openSignalSecrets(context, row));
   return {
     source: row.id,
-    path: `/hooks/${context.identity.code}/${row.id}`,
+    url: `${context.publicUrl ?? origin}/hooks/${context.identity.code}/${row.id}`,
     connection: row.connectionId,
     hint: row.hint,
     oldSecretUntil: ends === null || ends <= context.now() ? null : new Date(ends).toISOString(),

@@ -8,6 +8,7 @@ import type { KeyState } from "../../store/keys.ts";
 import type { SubscriptionRow } from "../../store/subscriptions.ts";
 import { describeUnwell, listProblems, MAX_PROBLEMS, ofCron, type ProblemView } from "../problems.ts";
 import { isoOf } from "../views.ts";
+import { type BatchView, viewBatch } from "./batches.ts";
 import { getSettings, type HoldView } from "./settings.ts";
 
 /** A destination or subscription that does not answer. */
@@ -41,8 +42,13 @@ export interface StatusView extends HealthReport {
   /** When cron came last; null when it never did, or when that is not known. */
   lastSweepAt: string | null;
   hold: HoldView | null;
+  /** Those that run or are paused, oldest first. */
+  batches: BatchView[];
   problems: ProblemView[];
 }
+
+/** Batches that one answer shows. */
+const MAX_BATCHES = 20;
 
 /** When cron came last: null for never, undefined while the registry does not answer. */
 export type LastCron = number | null | undefined;
@@ -84,6 +90,7 @@ export function describeStatus(context: EngineContext, closed: Failure | undefin
     nextRotationAt: isoOf(store.due.earliestStartAt()),
     lastSweepAt: null,
     hold: getSettings(context).hold,
+    batches: store.batches.open(MAX_BATCHES).map((row) => viewBatch(context, row)),
     problems: listProblems(context),
   };
   return closed ? withClosure(context, status, closed) : status;

@@ -9,7 +9,7 @@ import { secureRandom } from "../../crypto/random.ts";
 import { readConfig } from "../../env.ts";
 import type { Failure } from "../../errors/catalogue.ts";
 import { hasReached } from "../../events/chain.ts";
-import { DEAD_KEPT_MS } from "../../registry/registry.ts";
+import { DEAD_KEPT_MS } from "../../registry/anchors.ts";
 import { registryOf } from "../../registry/stub.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";

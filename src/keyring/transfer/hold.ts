@@ -2,6 +2,7 @@
  * What was under way in an imported keyring is on hold: its entries of the queue stand in a table of their own until root says that this is
  * the deployment that goes on. What a person does to a key meanwhile is done.
  */
+import { wakeBatches } from "../../rotation/batch-ends.ts";
 import { reschedule } from "../../rotation/changes.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
 import { replanGraces } from "../../rotation/graces.ts";
@@ -17,10 +18,12 @@ const HELD_KINDS = {
   subscription: "subscription",
   chore: "chore",
   policy: "policy",
+  batch: "batch",
+  compromise: "compromise",
 } as const;
 
 /** Tables whose rows no worker claims. */
-const UNCLAIMED: readonly string[] = ["key", "chore", "policy"];
+const UNCLAIMED: readonly string[] = ["key", "chore", "policy", "batch"];
 
 type HeldKind = keyof typeof HELD_KINDS;
 
@@ -65,7 +68,11 @@ export function releaseSome(context: EngineContext, sql: Sql): { released: numbe
     sql.all("DELETE FROM held WHERE kind = ? AND id = ?", kind, id);
   }
   const left = before - rows.length;
-  if (rows.length > 0 && left === 0) record(context, { type: "keyring.released", actor: "root" });
+  if (rows.length > 0 && left === 0) {
+    record(context, { type: "keyring.released", actor: "root" });
+    // Those that were let go before the last of the rest have found the keyring on hold still.
+    wakeBatches(context);
+  }
   return { released, left };
 }
 
@@ -104,6 +111,18 @@ function letGo(context: EngineContext, kind: HeldKind, id: string, dueAt: number
       const row = store.policies.get(id);
       if (!row || row.dueAt !== null || row.appliedTo === null) return false;
       store.policies.update(row, { dueAt });
+      return true;
+    }
+    case "batch": {
+      const row = store.batches.get(id);
+      if (row?.state !== "running" || row.dueAt !== null) return false;
+      store.batches.update(row, { dueAt });
+      return true;
+    }
+    case "compromise": {
+      const row = store.compromises.get(id);
+      if (!row || row.dueAt !== null) return false;
+      store.compromises.update(row, { dueAt });
       return true;
     }
     case "delivery": {

@@ -46,13 +46,17 @@ export async function deliver(context: EngineContext, delivery: DeliveryRow): Pr
   if (row.state === "disabled") return { kind: "disabled" };
   const type = destinationOf(row.type);
   if (!mayReceive(row)) {
-    return { kind: "probed", to: row, result: await type.probe(destinationContext(context, row)) };
+    return {
+      kind: "probed",
+      to: row,
+      result: await type.probe(destinationContext(context, row, delivery.urgent)),
+    };
   }
   if (row.opensAt !== null && row.opensAt > context.now()) return { kind: "not-open", until: row.opensAt };
   const landsBy = store.deliveries.landingAt([delivery]).get(delivery.id) ?? 0;
   if (landsBy > 0 && !(await isSurelyOver(context, landsBy))) return { kind: "held-back" };
   const claim = type.claims?.(row.config) ? openFor(context, delivery, version) : undefined;
-  const result = await type.put(destinationContext(context, row), {
+  const result = await type.put(destinationContext(context, row, delivery.urgent), {
     deliveryId: delivery.id,
     keyId: delivery.keyId,
     name: delivery.name,

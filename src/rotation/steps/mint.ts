@@ -13,7 +13,7 @@ export const mint: Step = async (context, rotation) => {
   const old = versionOf(context, rotation, rotation.fromVersion);
   const provider = context.providerOf(key);
   const result = await provider.mint(
-    providerContext(context, key, old, rotation.connectionRevision),
+    providerContext(context, key, old, rotation.connectionRevision, rotation.urgent),
     intentOf(context, rotation),
   );
   return fromMint(result);

@@ -21,7 +21,7 @@ export const preflight: Step = async (context, rotation) => {
   const key = keyOf(context, rotation);
   const provider = context.providerOf(key);
   const old = versionOf(context, rotation, rotation.fromVersion);
-  const asks = providerContext(context, key, old, rotation.connectionRevision);
+  const asks = providerContext(context, key, old, rotation.connectionRevision, rotation.urgent);
 
   if (provider.runbook) {
     const problem = rotation.problem ?? "only a person makes a new value of this key";

@@ -26,7 +26,7 @@ export async function retireVersion(
       ? { kind: "grace-ended", byService: provider.overlap === "provider" }
       : { kind: "time-unproven" };
   }
-  const asks = providerContext(context, key, version, version.connectionRevision);
+  const asks = providerContext(context, key, version, version.connectionRevision, version.urgent);
   const desk = deskFor(context, provider, version);
   if (mustRevoke(version) && (provider.revoke || desk)) {
     const result = await (desk ?? end(provider, asks, credentialOf(context, version)));

@@ -23,7 +23,7 @@ export const settle: Step = async (context, rotation) => {
       return lookForMarkers(context, rotation, provider, [markerOf(rotation, rotation.mints)], settled);
     case "repeat": {
       const old = versionOf(context, rotation, rotation.fromVersion);
-      const asks = providerContext(context, key, old, rotation.connectionRevision);
+      const asks = providerContext(context, key, old, rotation.connectionRevision, rotation.urgent);
       const result = await provider.mint(asks, intentOf(context, rotation));
       // A refusal is of the repeat alone, which may come from a value that the first call ended: that value tells.
       const isTold = result.kind === "refused" && provider.overlap === "none" && provider.test !== undefined;
@@ -76,6 +76,7 @@ async function lookForMarkers(
     key,
     versionOf(context, rotation, rotation.fromVersion),
     rotation.connectionRevision,
+    rotation.urgent,
   );
   const found: string[] = [];
   for (const marker of markers) {
@@ -115,6 +116,7 @@ async function compareLists(
       key,
       versionOf(context, rotation, rotation.fromVersion),
       rotation.connectionRevision,
+      rotation.urgent,
     ),
   );
   if (result?.kind !== "listed") return failed(result);
@@ -154,7 +156,7 @@ async function testOldValue(
 ): Promise<StepResult> {
   const key = keyOf(context, rotation);
   const old = versionOf(context, rotation, rotation.fromVersion);
-  const asks = providerContext(context, key, old, rotation.connectionRevision);
+  const asks = providerContext(context, key, old, rotation.connectionRevision, rotation.urgent);
   if (!asks.old || !provider.test) {
     return { outcome: { kind: "ambiguous", problem: "there is no old value to test" } };
   }

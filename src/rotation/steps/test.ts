@@ -20,7 +20,7 @@ export const test: Step = async (context, rotation) => {
   }
   const old = versionOf(context, rotation, rotation.fromVersion);
   const result = await provider.test(
-    providerContext(context, key, old, rotation.connectionRevision),
+    providerContext(context, key, old, rotation.connectionRevision, rotation.urgent),
     credentialOf(context, version),
   );
   const { report } = result;

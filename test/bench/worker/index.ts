@@ -72,6 +72,7 @@ const ROUTES = {
   size: async (env, { keyring }: Partial<Named>) =>
     (keyring === undefined ? await defaultKeyring(env) : objectOf(env, keyring)).size(),
   busy: async (env) => (await defaultKeyring(env)).busy(),
+  leaks: async (env) => (await defaultKeyring(env)).leaks(),
   version: async (env, { key, number }: { key: string; number: number }) =>
     (await defaultKeyring(env)).versionOf(key, number),
   async age(env, { prefix }: { prefix: string }) {

@@ -170,6 +170,18 @@ export class Keyring extends RealKeyring {
     return rows[0] ?? null;
   }
 
+  /** Each leaked version: when its report came, when it was seen dead, and over which connection. */
+  leaks(): { receivedAt: number; revokedAt: number | null; connection: string | null }[] {
+    return this.ctx.storage.sql
+      .exec<{ receivedAt: number; revokedAt: number | null; connection: string | null }>(
+        `${MARK} SELECT compromise.receivedAt, version.revokedAt, connection.name AS connection
+         FROM leak JOIN compromise ON compromise.id = substr(leak.id, 1, instr(leak.id, '/') - 1)
+         JOIN version ON version.id = leak.subject JOIN key ON key.id = version.keyId
+         LEFT JOIN connection ON connection.id = key.connectionId`,
+      )
+      .toArray();
+  }
+
   /** Makes every key with such a name too old, so that cron starts it. Returns how many there are. */
   age(prefix: string): number {
     const sql = durableObjectSql(this.ctx.storage);
