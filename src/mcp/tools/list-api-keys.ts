@@ -14,7 +14,12 @@ Comes back a page at a time: pass \`data.nextCursor\` as \`cursor\` for the next
   scope: "keys:read",
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.object({
-    status: z.enum(["pending", "active", "lost", "revoked", "deleting", "deleted"]).optional(),
+    status: z
+      .enum(["pending", "active", "lost", "revoked", "deleting", "deleted"])
+      .optional()
+      .describe(
+        "Only keys in this state. `lost`: the service made a value that never arrived; a person has to hand one in.",
+      ),
     provider: z
       .string()
       .max(64)

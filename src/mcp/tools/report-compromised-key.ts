@@ -53,7 +53,7 @@ type Input = z.output<typeof input>;
 export const reportCompromisedKey = defineTool({
   name: NAME,
   title: "Report a leaked key",
-  description: `Says that a value leaked: Rekey replaces it at once and ends it without a grace, whatever windows, pauses or red destinations say. What exactly is done follows the key's policy (\`onCompromise\`) and where the value stands.
+  description: `Says that a value leaked: Rekey replaces it at once and ends it without a grace period, also while the key is paused or a place that must hold the new value does not answer. What exactly is done follows the key's policy (\`onCompromise\`) and where the value stands.
 Use it only for a leak. For a planned new value use rotate_api_key; to end a key that nothing needs, revoke_api_key.
 Irreversible: the leaked value dies within about a minute, also where no replacement can be had, and whatever uses it fails until it has the new one. rollback_key never goes back to it.
 Needs scope keys:revoke. Whoever has the value itself may report it, whosever it is; by name you report your own keys only.

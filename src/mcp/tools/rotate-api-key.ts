@@ -42,7 +42,7 @@ const input = z.object({
     .max(MAX_GRACE_HOURS)
     .optional()
     .describe(
-      "How long the old value goes on working. Default: the key's policy, usually 24. Your own access key never gets less than its policy says. Services without overlap ignore it.",
+      "How long the old value goes on working. Default: the key's policy, usually 24. Your own access key never gets less than its policy says. Services that keep one value at a time ignore it.",
     ),
   reason: reasonParameter.optional(),
   reveal: z
@@ -85,11 +85,11 @@ type Data = z.input<typeof data>;
 export const rotateApiKey = defineTool({
   name: NAME,
   title: "Rotate an API key",
-  description: `Replaces the value of one API key: has its service make a new one, tests it, delivers it to the key's destinations, makes it current, and retires the old one. Works for keys that Rekey issued (your own access key included) and for keys at outside services.
+  description: `Replaces the value of one API key: has its service make a new one, tests it, delivers it to the places that must hold it (the key's destinations), makes it current, and retires the old one. Works for keys that Rekey issued, your own access key included, and for keys at services outside.
 Use it when a key is old, was shown to somebody, or a policy asks for it. If it leaked, use report_compromised_key or pass gracePeriodHours 0; to end a key without a replacement, revoke_api_key; to only look, get_api_key or dryRun.
-Irreversible at services without overlap: the old value dies at once. Elsewhere it works until \`data.old.endsAt\`, and rollback_key goes back until then.
+Irreversible where a service keeps one value at a time (BitScale, A2A Market, Lightning Faucet, Log10x): the old one dies at once. Elsewhere it works until \`data.old.endsAt\`; where Rekey ends it, rollback_key goes back until then.
 Needs scope keys:rotate; keys:reveal to get the value (reveal claim or inline). A key rotated a moment ago refuses until \`retryAt\`.
-Save the new value before \`data.claim.expiresAt\` (POST \`{"claim": token}\` to \`data.claim.url\` with your access key, once), or \`data.secret\` at once: neither is shown again.`,
+Save the new value before \`data.claim.expiresAt\` (POST \`{"claim": token}\` to \`data.claim.url\` with your access key, once), or \`data.secret\` at once: neither is shown again. While \`data.rotation.live\` it is not done: follow it with get_rotation.`,
   scope: "keys:rotate",
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: true },
   input,
@@ -105,16 +105,12 @@ Save the new value before \`data.claim.expiresAt\` (POST \`{"claim": token}\` to
       ? [{ path: "agentId", message: "give either key or agentId" }]
       : [],
   run: (visitor, given) => (given.dryRun ? plan(visitor, given) : rotate(visitor, given)),
-  instead: ({ scope }, { reveal: _, ...given }) =>
-    scope === "keys:reveal"
-      ? [
-          {
-            tool: NAME,
-            args: { ...targetArgs(given), reveal: "none", confirm: "rotate-now" },
-            reason: "rotate without seeing the value, where the key has destinations",
-          },
-        ]
-      : [],
+  instead: ({ code, scope }, { reveal: _, ...given }) => [
+    ...(scope === "keys:reveal"
+      ? [again(given, "none", "rotate without seeing the value, where the key has destinations")]
+      : []),
+    ...(code === "no-receiver" ? [again(given, "claim", "have the value yourself")] : []),
+  ],
 });
 
 async function ask(visitor: Visitor, given: Input): Promise<Question> {
@@ -133,6 +129,10 @@ async function ask(visitor: Visitor, given: Input): Promise<Question> {
 
 function targetArgs({ key, agentId }: Pick<Input, "key" | "agentId">): Record<string, string> {
   return { ...(key !== undefined && { key }), ...(agentId !== undefined && { agentId }) };
+}
+
+function again(given: Pick<Input, "key" | "agentId">, reveal: string, reason: string): Action {
+  return { tool: NAME, args: { ...targetArgs(given), reveal, confirm: "rotate-now" }, reason };
 }
 
 function targetOf({ self }: Visitor, { key, agentId }: Input): KeyTarget {
