@@ -1,9 +1,9 @@
 /** The official client against the Worker as it is deployed: every tool is listed and called, by both revisions of the protocol. */
 import type { Client, ClientOptions } from "@modelcontextprotocol/client";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { TOOLS } from "../../src/mcp/tools/registry.ts";
-import { connect, type Rekey, startRekey } from "./mcp-support.ts";
+import { connect, openKeyring, type Rekey, type Running, startForAll } from "./mcp-support.ts";
 
 const answerSchema = z.object({
   summary: z.object({ headline: z.string() }),
@@ -52,9 +52,16 @@ async function furnish(rekey: Rekey): Promise<{ access: string; value: string }>
   return { access, value };
 }
 
+let running: Running;
+
+beforeAll(async () => {
+  running = await startForAll();
+  return running.end;
+});
+
 describe("the official client", () => {
   it.each(REVISIONS)("lists and calls every tool, at %s", async (revision, options) => {
-    const rekey = await startRekey();
+    const rekey = await openKeyring(running);
     const { access, value } = await furnish(rekey);
     let client = await connect(rekey.origin, access, options);
     expect(client.getNegotiatedProtocolVersion()).toBe(revision);
@@ -109,7 +116,7 @@ describe("the official client", () => {
     ["says no", { action: "accept", content: { confirm: false } }, "confirmation-declined"],
     ["declines", { action: "decline" }, "confirmation-declined"],
   ] as const)("asks its person for a missing confirmation, who %s", async (_, answer, refused) => {
-    const rekey = await startRekey();
+    const rekey = await openKeyring(running);
     const { access } = await furnish(rekey);
     const asked: string[] = [];
     const client = await connect(
@@ -133,7 +140,7 @@ describe("the official client", () => {
   });
 
   it("reads resources and prompts", async () => {
-    const rekey = await startRekey();
+    const rekey = await openKeyring(running);
     const { access } = await furnish(rekey);
     const client = await connect(rekey.origin, access);
     const { resources } = await client.listResources();

@@ -2,10 +2,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { EXPECTED_FAILURES, type Expected } from "./mcp-expected-failures.ts";
-import { startProxy, startRekey } from "./mcp-support.ts";
+import { openKeyring, type Running, startForAll, startProxy } from "./mcp-support.ts";
 import { makeFolder, start } from "./support.ts";
 
 const require = createRequire(import.meta.url);
@@ -47,7 +47,7 @@ type Revision = keyof typeof EXPECTED_FAILURES;
 
 /** Runs all that a revision requires. Returns the checks that failed, by scenario, and the number of those that passed. */
 async function conform(revision: Revision): Promise<Map<string, { failed: string[]; passed: number }>> {
-  const { origin } = await startRekeyBehindProxy();
+  const { origin } = await openBehindProxy();
   const folder = makeFolder();
   const args = ["server", "--url", `${origin}/mcp`, "--requirements", revision];
   const limits = ["--timeout", String(SCENARIO_MS), "--output-dir", folder];
@@ -65,8 +65,15 @@ async function conform(revision: Revision): Promise<Map<string, { failed: string
   );
 }
 
-async function startRekeyBehindProxy(): Promise<{ origin: string }> {
-  const rekey = await startRekey();
+let running: Running;
+
+beforeAll(async () => {
+  running = await startForAll();
+  return running.end;
+});
+
+async function openBehindProxy(): Promise<{ origin: string }> {
+  const rekey = await openKeyring(running);
   const { secret } = await rekey.makeAccessKey();
   return { origin: await startProxy(rekey.origin, secret) };
 }

@@ -3,9 +3,9 @@
  * together. Each row of the table in the services' contract has its test here.
  */
 import type { Client } from "@modelcontextprotocol/client";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { connect, type Rekey, startRekey } from "./mcp-support.ts";
+import { connect, openKeyring, type Rekey, type Running, startForAll } from "./mcp-support.ts";
 import { freePort, start, until } from "./support.ts";
 
 const answerSchema = z.object({
@@ -58,15 +58,23 @@ interface Stage {
   ): Promise<z.output<Schema>>;
   /** Makes an account and a first key at a service, and takes both into the keyring. */
   adopt(service: string, more?: Record<string, unknown>): Promise<z.infer<typeof pointerSchema>["key"]>;
-  /** Calls to a service that would make a value. */
+  /** Calls to a service since then that would make a value. */
   mints(service: string): Promise<string[]>;
 }
 
-async function makeStage(accessKey: Record<string, unknown> = {}): Promise<Stage> {
-  const port = await freePort();
+let port = 0;
+let running: Running;
+
+beforeAll(async () => {
+  port = await freePort();
   const program = start("npm", ["run", "lab"], { LAB_PORT: String(port) });
   await program.printed(/Ctrl-C stops it/);
-  const rekey = await startRekey(`127.0.0.1:${port}`);
+  running = await startForAll({ port, program });
+  return running.end;
+});
+
+async function makeStage(accessKey: Record<string, unknown> = {}): Promise<Stage> {
+  const rekey = await openKeyring(running);
   const access = await rekey.makeAccessKey(accessKey);
   const client = await connect(rekey.origin, access.secret);
   const lab: Stage["lab"] = async (schema, path, method = "GET", body) => {
@@ -74,6 +82,7 @@ async function makeStage(accessKey: Record<string, unknown> = {}): Promise<Stage
     const response = await fetch(`http://127.0.0.1:${port}/control/${path}`, init);
     return schema.parse(await response.json());
   };
+  const called = new Map<string, number>();
   return {
     rekey,
     client,
@@ -89,13 +98,14 @@ async function makeStage(accessKey: Record<string, unknown> = {}): Promise<Stage
     },
     async adopt(service, more = {}) {
       const { connection, key } = await lab(pointerSchema, `${service}/begin`, "POST");
+      called.set(service, (await lab(stateSchema, service)).journal.length);
       await rekey.call(z.unknown(), "POST", "/v1/connections", connection);
       await rekey.call(z.unknown(), "POST", "/v1/keys", { ...key, ...more });
       return key;
     },
     async mints(service) {
       const { journal } = await lab(stateSchema, service);
-      return journal.filter((line) => line.startsWith("mint "));
+      return journal.slice(called.get(service) ?? 0).filter((line) => line.startsWith("mint "));
     },
   };
 }
@@ -160,13 +170,17 @@ describe("A2A Market: one agent's key by agent_id, tools in groups", () => {
   });
 
   it("shows an agent the tools of its scopes only", async () => {
-    const rekey = await startRekey();
+    const rekey = await openKeyring(running);
     const names = async (scopes: string[]) => {
       const { secret } = await rekey.makeAccessKey({ scopes });
       return (await (await connect(rekey.origin, secret)).listTools()).tools.map(({ name }) => name);
     };
     expect(await names(["keys:verify"])).toEqual(["verify_api_key"]);
-    expect(await names(["events:read", "keys:revoke"])).toEqual(["revoke_api_key", "list_events"]);
+    expect(await names(["events:read", "keys:revoke"])).toEqual([
+      "revoke_api_key",
+      "report_compromised_key",
+      "list_events",
+    ]);
   });
 });
 
@@ -285,6 +299,7 @@ describe("Log10x: guarded by a confirmation, a demo account refused cleanly, a r
 
   it("says of a demo account that it may not, and asks nobody again", async () => {
     const stage = await makeStage();
+    await stage.lab(stateSchema, "log10x", "DELETE");
     const { connection } = await stage.lab(pointerSchema, "log10x/begin", "POST");
     await stage.rekey.call(z.unknown(), "POST", "/v1/connections", connection);
     const credential = z.object({ secret: z.string() });

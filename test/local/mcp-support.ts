@@ -5,7 +5,7 @@ import { Client, type ClientOptions, StreamableHTTPClientTransport } from "@mode
 import { afterEach } from "vitest";
 import { z } from "zod";
 import { SCOPES } from "../../src/keyring/scopes.ts";
-import { makeFolder, serve } from "./support.ts";
+import { keepForAll, makeFolder, type Running as Program, serve } from "./support.ts";
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -28,24 +28,44 @@ export interface Rekey {
 
 const createdSchema = z.object({ id: z.string(), secret: z.string() });
 
-/** Starts a Rekey that may call these hosts although they are private. */
-export async function startRekey(allowlist?: string): Promise<Rekey> {
-  const program = await serve({
-    REKEY_DATA: makeFolder(),
-    ...(allowlist !== undefined && { PRIVATE_ALLOWLIST: allowlist }),
-  });
+/** A Rekey that runs, and what ends it. */
+export interface Running {
+  origin: string;
+  root: string;
+  end(): void;
+}
+
+/** Starts a Rekey for all tests of a file, and a lab beside it, whose services it may call, when it is asked for. */
+export async function startForAll(lab?: { port: number; program: Program }): Promise<Running> {
+  const folder = makeFolder();
+  const allowlist = lab && { PRIVATE_ALLOWLIST: `127.0.0.1:${lab.port}` };
+  const program = await serve({ REKEY_DATA: folder, ...allowlist });
   const [, root = ""] = await program.printed(/^Root token.*\n\n +(\S+)$/m);
-  const { origin } = program;
+  const end = keepForAll([program, ...(lab ? [lab.program] : [])], folder);
+  return { origin: program.origin, root, end };
+}
+
+let keyrings = 0;
+
+/** A keyring of its own in a Rekey that runs. */
+export async function openKeyring({ origin, root }: Running): Promise<Rekey> {
+  keyrings += 1;
+  const name = `ring-${keyrings}`;
   const call: Rekey["call"] = async (schema, method, path, body, token = root) => {
     const response = await fetch(`${origin}${path}`, {
       method,
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      headers: {
+        authorization: `Bearer ${token}`,
+        "content-type": "application/json",
+        ...(token === root && { "rekey-keyring": name }),
+      },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
     const text = await response.text();
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
     return schema.parse(text === "" ? null : JSON.parse(text));
   };
+  await call(z.unknown(), "POST", "/v1/keyrings", { name });
   let count = 0;
   return {
     origin,
