@@ -256,6 +256,35 @@ describe("Lightning Faucet: operator or agent, a cooldown, the caller switched t
     expect(seen.data).toMatchObject({ key: { cooldownUntil } });
   });
 
+  it("uses an operator's new key at once for those of its agents", async () => {
+    const stage = await makeStage();
+    const { connection, key } = await stage.lab(pointerSchema, "lightningfaucet/begin", "POST");
+    const { credential, config } = connection;
+    const make = (path: string, body: unknown) => stage.rekey.call(z.unknown(), "POST", path, body);
+    await make("/v1/connections", { name: "plain", provider: "lightningfaucet", config });
+    const operator = {
+      name: "operator",
+      provider: "lightningfaucet",
+      connection: "plain",
+      fields: credential,
+    };
+    await make("/v1/keys", operator);
+    const through = { name: "through", provider: "lightningfaucet", config, credential: { key: "operator" } };
+    await make("/v1/connections", through);
+    await make("/v1/keys", { ...key, connection: "through" });
+    const rotated = await stage.tool("rotate_api_key", {
+      key: "operator",
+      confirm: "rotate-now",
+      reveal: "inline",
+    });
+    const { secret = "", cooldownUntil } = rotatedSchema.parse(rotated.data);
+    expect(Date.parse(cooldownUntil ?? "") - Date.now()).toBeGreaterThan(59 * 60_000);
+    expect(await isLive(stage, "lightningfaucet", secret)).toBe(true);
+    // The old key of the operator is dead: only the new one can have made this.
+    const { data } = await stage.tool("rotate_api_key", { agentId: "42", confirm: "rotate-now" });
+    expect(rotatedSchema.parse(data).rotation).toMatchObject({ state: "succeeded" });
+  });
+
   it("tells agents from operators: an agent acts on its own key, its operator on both", async () => {
     const stage = await makeStage({ role: "operator" });
     const scopes = ["keys:rotate", "keys:reveal", "keys:read", "keys:write"];
