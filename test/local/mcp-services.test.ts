@@ -191,11 +191,15 @@ describe("LLM Conveyors: by key hash, hours of grace, value shown once, the scop
     const dry = await stage.tool("rotate_api_key", { key: hash, gracePeriodHours: 48, dryRun: true });
     expect(dry.data).toMatchObject({ plan: { overlap: "provider", ready: true } });
     expect(await stage.mints("llmconveyors")).toEqual([]);
-    const { data } = await stage.tool("rotate_api_key", {
+    const [proposed] = dry.actions;
+    expect(proposed?.args).toEqual({
       key: hash,
       gracePeriodHours: 48,
+      reveal: "claim",
       confirm: "rotate-now",
     });
+    const { data, actions } = await stage.tool("rotate_api_key", proposed?.args);
+    expect(actions.map(({ tool }) => tool)).toEqual(["finish_grace_period"]);
     const { old, key } = rotatedSchema.parse(data);
     expect(key.name).toBe("llmconveyors-key");
     expect(Date.parse(old.endsAt ?? "") - Date.now()).toBeGreaterThan(47.9 * HOUR_MS);

@@ -85,9 +85,9 @@ export function findRefusal(
 }
 
 /** Adds what an agent hears. */
-export function withOutlook({ store }: EngineContext, answer: RotateAnswer): RotateAnswer {
-  const row = store.rotations.get(answer.rotation.id);
-  return row ? { ...answer, outlook: viewOutlook(store, row) } : answer;
+export function withOutlook(context: EngineContext, answer: RotateAnswer): RotateAnswer {
+  const row = context.store.rotations.get(answer.rotation.id);
+  return row ? { ...answer, outlook: viewOutlook(context, row) } : answer;
 }
 
 /** Waits as asked, then shows the rotation and, if asked for, the value it made. */

@@ -122,9 +122,12 @@ async function ask(visitor: Visitor, given: Input): Promise<Question> {
     provider: "The service ends the old value by itself; that cannot be undone.",
     none: "The old value stops working at once; that cannot be undone.",
   }[overlap];
-  const { gracePeriodHours, reveal } = given;
-  const args = { key: id, ...(gracePeriodHours !== undefined && { gracePeriodHours }), reveal };
-  return { text: `Rotate "${name}" (${title}) now? ${dies}`, args };
+  return { text: `Rotate "${name}" (${title}) now? ${dies}`, args: { ...wishOf(given), key: id } };
+}
+
+/** What is asked for beside the key, without words. */
+function wishOf({ gracePeriodHours, reveal }: Input): Record<string, unknown> {
+  return { ...(gracePeriodHours !== undefined && { gracePeriodHours }), reveal };
 }
 
 function targetArgs({ key, agentId }: Pick<Input, "key" | "agentId">): Record<string, string> {
@@ -163,7 +166,13 @@ async function plan(visitor: Visitor, given: Input): Promise<Outcome<Data>> {
     data: { isOwnKey: made.key === visitor.self.id, plan: { ...made } },
     warnings: made.irreversible.map((does) => `Cannot be undone: ${does}`),
     actions: made.ready
-      ? [{ tool: NAME, args: { ...targetArgs(given), confirm: "rotate-now" }, reason: "do it" }]
+      ? [
+          {
+            tool: NAME,
+            args: { ...wishOf(given), ...targetArgs(given), confirm: "rotate-now" },
+            reason: "do it",
+          },
+        ]
       : [],
   };
 }
@@ -205,18 +214,20 @@ async function rotate(visitor: Visitor, given: Input): Promise<Outcome<Data>> {
 function wayBack({ rotation, outlook }: RotateAnswer, key: string, isOwn: boolean): Action[] {
   const { old } = outlook ?? {};
   if (rotation.live || old?.stage !== "previous") return [];
-  // Whoever was just replaced ends nothing.
   const finish = {
     tool: "finish_grace_period",
     args: { key, version: old.version },
     reason: "end the old value as soon as nothing uses it",
   };
+  const back = {
+    tool: "rollback_key",
+    args: { key, reason: "the new value does not work" },
+    reason: `go back, until ${old.endsAt}`,
+  };
   return [
-    {
-      tool: "rollback_key",
-      args: { key, reason: "the new value does not work" },
-      reason: `go back, until ${old.endsAt}`,
-    },
+    // Nobody goes back to what the service ends.
+    ...(outlook?.overlap === "ours" ? [back] : []),
+    // Whoever was just replaced ends nothing.
     ...(isOwn ? [] : [finish]),
   ];
 }
