@@ -28,6 +28,7 @@ import { addTransfer, isStreamed } from "./api/transfer.ts";
 import { addVerify } from "./api/verify.ts";
 import { addVersions } from "./api/versions.ts";
 import { fieldErrorsOf } from "./errors/fields.ts";
+import { addMcp } from "./mcp/route.ts";
 import { addSignals } from "./signals/routes.ts";
 
 const MAX_BODY_BYTES = 64 * 1024;
@@ -96,6 +97,7 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
   addSubscriptions(app);
   addStatus(app);
   addMetrics(app);
+  addMcp(app);
 
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
     type: "http",

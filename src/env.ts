@@ -20,6 +20,8 @@ export interface Config {
   logEvents: LogMode;
   /** Origin at which this deployment is reached, for addresses in messages. */
   publicUrl: string | undefined;
+  /** Origins of web pages that may call /mcp, beside this deployment's own. */
+  allowedOrigins: string[];
   /** Where GitHub's public keys for secret scanning are. */
   githubKeysUrl: string;
   /** Lifts the limit on fetching them, which without it is shared with everybody at the same address. */
@@ -65,11 +67,23 @@ const variables = z.object({
     })
     .transform((url) => new URL(url).origin)
     .optional(),
+  ALLOWED_ORIGINS: z
+    .string()
+    .transform((text) => text.split(",").map((origin) => origin.trim()))
+    .refine((origins) => origins.every(isOrigin), {
+      message: "ALLOWED_ORIGINS must be a comma list of origins, such as https://chat.acme.dev",
+    })
+    .default([]),
   GITHUB_KEYS_URL: z
     .url({ protocol: /^https?$/, error: "GITHUB_KEYS_URL must be an address" })
     .default(GITHUB_KEYS_URL),
   GITHUB_TOKEN: z.string().min(1).optional(),
 });
+
+/** True for what a browser sends as Origin: a scheme and a host, nothing after. */
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text;
+}
 
 const parsed = new WeakMap<object, Result<Config, string[]>>();
 
@@ -88,6 +102,7 @@ export function readConfig(env: Env): Result<Config, string[]> {
         privateAllowlist: data.PRIVATE_ALLOWLIST,
         logEvents: data.LOG_EVENTS,
         publicUrl: data.PUBLIC_URL,
+        allowedOrigins: data.ALLOWED_ORIGINS,
         githubKeysUrl: data.GITHUB_KEYS_URL,
         githubToken: data.GITHUB_TOKEN,
       })

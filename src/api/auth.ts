@@ -74,9 +74,21 @@ export async function onKeyring<T>(
   c: AppContext,
   work: (keyring: Remote<Keyring>, call: Call) => Promise<Result<T, Failure>>,
 ): Promise<T> {
-  const credential = readCredential(c);
-  const identity = await locate(c, credential);
-  const call = { credential, route: routeOf(c), origin: originOf(c.req.url), ...(await readIdempotency(c)) };
+  return askKeyring(c, { ...callOf(c), ...(await readIdempotency(c)) }, work);
+}
+
+/** What comes with a request, without what its body says. */
+export function callOf(c: AppContext): Call & { origin: string } {
+  return { credential: readCredential(c), route: routeOf(c), origin: originOf(c.req.url) };
+}
+
+/** The same for a call whose parts are known. */
+export async function askKeyring<T>(
+  c: AppContext,
+  call: Call,
+  work: (keyring: Remote<Keyring>, call: Call) => Promise<Result<T, Failure>>,
+): Promise<T> {
+  const identity = await locate(c, call.credential);
   const stub = keyringOf(c.env, identity.code);
   const result = await work(stub, call);
   if (result.ok || result.error.code !== "keyring-unknown") return unwrap(result);

@@ -199,7 +199,12 @@ export const waitQuery = z.strictObject({
     .openapi({ example: "30s", description: "Answer 200 once the rotation is no longer live." }),
 });
 
-export const keyParam = z.object({ key: z.string().max(100).openapi({ description: "Id or name." }) });
+export const keyParam = z.object({
+  key: z
+    .string()
+    .max(100)
+    .openapi({ description: "Id or name; or fingerprint or reference of a value that may still work." }),
+});
 
 const create = createRoute({
   method: "post",

@@ -33,6 +33,7 @@ export const problemSchema = z
     retryAt: z.string().optional(),
     usedBy: z.array(z.string()).optional(),
     holder: z.string().optional(),
+    candidates: z.array(z.string()).optional(),
     errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
     instance: z.string().optional(),
   })

@@ -38,7 +38,7 @@ export const rotationSchema = z
   .object({
     id: z.string(),
     key: z.string(),
-    trigger: z.enum(["schedule", "manual", "compromise"]),
+    trigger: z.enum(["schedule", "manual", "agent", "compromise"]),
     reason: z.string().nullable(),
     requestedBy: z.string(),
     live: z.boolean(),

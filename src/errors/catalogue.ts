@@ -78,6 +78,17 @@ export const CATALOGUE = {
     title: "Only ROOT_TOKEN may do this",
     remedy: "Send Authorization: Bearer <ROOT_TOKEN>.",
   },
+  "access-key-required": {
+    status: 403,
+    title: "Only an access key opens this",
+    remedy:
+      "ROOT_TOKEN is for people. Make an access key with it (POST /v1/keys with provider access, a role and the scopes that are needed) and send that.",
+  },
+  "origin-refused": {
+    status: 403,
+    title: "The request comes from a web page of somebody else",
+    remedy: "Call from a program, or have whoever runs this deployment add the origin to ALLOWED_ORIGINS.",
+  },
   "route-unknown": {
     status: 404,
     title: "There is no such route",
@@ -92,6 +103,11 @@ export const CATALOGUE = {
     status: 404,
     title: "Nothing here has that id or name",
     remedy: "List what exists, and check that the credential belongs to the right keyring.",
+  },
+  ambiguous: {
+    status: 409,
+    title: "More than one key fits",
+    remedy: "Name the key by one of the ids in `candidates`.",
   },
   "keyring-exists": { status: 409, title: "A keyring has that name", remedy: "Choose another name." },
   "name-taken": {
@@ -209,6 +225,11 @@ export const CATALOGUE = {
     status: 409,
     title: "Only a person can make a new value of this key",
     remedy: "Make one as `detail` says, then hand it in with PUT /v1/keys/{key}/value.",
+  },
+  "rotation-failed": {
+    status: 409,
+    title: "The rotation came to nothing",
+    remedy: "Mend what `detail` names, then rotate again.",
   },
   "rotation-ended": {
     status: 409,
@@ -347,10 +368,25 @@ export const CATALOGUE = {
     title: "The request is not valid",
     remedy: "Correct every field listed in `errors`.",
   },
+  "confirmation-missing": {
+    status: 422,
+    title: "This needs a confirmation",
+    remedy: "Make sure that it is meant, then pass what `detail` says, exactly.",
+  },
+  "confirmation-declined": {
+    status: 409,
+    title: "The person said no",
+    remedy: "Leave it as it is. Nothing was changed.",
+  },
   "idempotency-mismatch": {
     status: 422,
     title: "This Idempotency-Key was used with another body",
     remedy: "Use a new Idempotency-Key for a new request.",
+  },
+  "too-destructive": {
+    status: 429,
+    title: "This access key has destroyed enough for this minute",
+    remedy: "Wait until `retryAt`. Five calls a minute may rotate, revoke, end or report something.",
   },
   "rate-limited": {
     status: 429,
@@ -399,7 +435,7 @@ export interface Failure {
   scope?: string;
   /** Offending scopes, for `scope-exceeded`. */
   scopes?: string[];
-  /** ISO 8601, for `cooldown`, `caller-cooldown`, `frozen` and `grace-running`. */
+  /** ISO 8601, for `cooldown`, `caller-cooldown`, `frozen`, `grace-running` and `too-destructive`. */
   retryAt?: string;
   /** Seconds, sent as Retry-After. */
   retryAfterSeconds?: number;
@@ -407,5 +443,7 @@ export interface Failure {
   usedBy?: string[];
   /** Id of what holds the name. */
   holder?: string;
+  /** Ids of what fits, for `ambiguous`. */
+  candidates?: string[];
   errors?: FieldError[];
 }

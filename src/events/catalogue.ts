@@ -8,6 +8,7 @@ export const EVENT_TYPES = [
   "key.updated",
   "key.deleted",
   "key.rotation.started",
+  "key.rotation.joined",
   "key.rotation.blocked",
   "key.rotation.failed",
   "key.rotated",

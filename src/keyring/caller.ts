@@ -32,14 +32,20 @@ export function authenticate(
   credential: Credential,
   scope: Scope,
 ): Result<Caller, Failure> {
+  const caller = identify(context, credential);
+  if (!caller.ok) return caller;
+  return scopesBeyond(caller.value, [scope]).length > 0 ? err({ code: "scope-missing", scope }) : caller;
+}
+
+/** Finds the caller behind a credential, whatever it may do. */
+export function identify(context: EngineContext, credential: Credential): Result<Caller, Failure> {
   if (credential.kind === "root") return ok({ id: "root", scopes: "all" });
   const found = lookUp(context.store, context.identity.code, context.vault, credential.token, context.now());
   if (!("key" in found) || !context.providerOf(found.key).opensApi) {
     return err({ code: found.code === "malformed" ? "credential-malformed" : "credential-unknown" });
   }
   if (found.code !== "valid") return err({ code: REFUSALS[found.code] ?? "credential-unknown" });
-  const caller = { id: found.key.id, scopes: found.key.scopes, versionId: found.version.id };
-  return caller.scopes.includes(scope) ? ok(caller) : err({ code: "scope-missing", scope });
+  return ok({ id: found.key.id, scopes: found.key.scopes, versionId: found.version.id });
 }
 
 /**

@@ -16,14 +16,17 @@ import { isMade, migrate } from "../store/migrations.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import { durableObjectSql, type Sql } from "../store/sql.ts";
 import { Store } from "../store/store.ts";
+import { actingOf } from "./agent.ts";
 import { Alarm } from "./alarm.ts";
 import { logBug, runLogged } from "./bugs.ts";
+import type { Answer, Call } from "./call.ts";
 import { authenticate, type Caller, type Credential } from "./caller.ts";
 import { listDead } from "./dead.ts";
 import { HistoryGuard } from "./history-guard.ts";
-import { type Earlier, type Repeatable, recall, remember } from "./idempotency.ts";
+import { type Earlier, recall, remember } from "./idempotency.ts";
 import { openContext } from "./opening.ts";
 import * as history from "./operations/history.ts";
+import { Pace } from "./pace.ts";
 import { Reports } from "./reports.ts";
 import type { Scope } from "./scopes.ts";
 import { TransferDesk } from "./transfer/desk.ts";
@@ -32,20 +35,10 @@ import { Uses } from "./uses.ts";
 import type { KeyView } from "./views.ts";
 import { type Visited, visit } from "./visit.ts";
 
-/** What comes with every request. */
-export interface Call {
-  credential: Credential;
-  /** Method and path pattern, for the event that every use of a root token is. */
-  route: string;
-  /** Where the caller reached this deployment. */
-  origin?: string;
-  idempotency?: Repeatable | undefined;
-}
+export type { Answer, Call } from "./call.ts";
 
 /** What lets a caller in: a scope of an access key, or a look at the credential of a route's own. */
 export type Gate = Scope | ((context: EngineContext, credential: Credential) => Result<Caller, Failure>);
-
-export type Answer<T> = Result<T, Failure>;
 
 export interface Open {
   context: EngineContext;
@@ -73,6 +66,7 @@ export class Host {
   readonly transfers: TransferDesk;
   #open: Open | undefined;
   readonly #noted = new WeakSet<Call>();
+  readonly #pace = new Pace();
 
   constructor(ctx: DurableObjectState, env: Env) {
     this.#ctx = ctx;
@@ -126,14 +120,14 @@ export class Host {
   }
 
   /** Answers from the database as it is. Root may look at a keyring that is closed. */
-  read<T>(call: Call, scope: Scope, body: (open: Open, caller: Caller) => Answer<T>): Answer<T> {
+  read<T>(call: Call, gate: Gate, body: (open: Open, caller: Caller) => Answer<T>): Answer<T> {
     const open = this.opened();
     if (!open.ok) return open;
     const { context } = open.value;
     // An access key might be one that was revoked.
     const refusal = call.credential.kind === "root" ? undefined : this.refusal();
     if (refusal) return refusal;
-    const caller = authenticate(context, call.credential, scope);
+    const caller = admit(context, call.credential, gate);
     if (!caller.ok) return caller;
     this.#noteCaller(open.value, caller.value, call);
     const answer = body(open.value, caller.value);
@@ -157,12 +151,14 @@ export class Host {
     const { context, engine } = open.value;
     const refusal = this.refusal();
     if (refusal) return refusal;
-    const caller =
-      typeof gate === "function"
-        ? gate(context, call.credential)
-        : authenticate(context, call.credential, gate);
+    const caller = admit(context, call.credential, gate);
     if (!caller.ok) return caller;
-    this.#noteCaller(open.value, caller.value, call);
+    const isFirst = this.#noteCaller(open.value, caller.value, call);
+    const { agent } = call;
+    const tooFast = isFirst && agent?.isDestructive ? this.#findHaste(context, caller.value) : undefined;
+    if (tooFast) return err(tooFast);
+    const acting = agent && actingOf(context, caller.value, agent);
+    const within = acting ? { ...open.value, context: { ...context, acting } } : open.value;
     const { idempotency } = call;
     if (idempotency && replay) {
       const earlier = recall(context, caller.value, idempotency);
@@ -170,7 +166,7 @@ export class Host {
       if (earlier.value) return replay(open.value, earlier.value, caller.value);
     }
     const result = rollBackOnFailure(context.store, () => {
-      const made = body(open.value, caller.value);
+      const made = body(within, caller.value);
       if (made.ok && idempotency && keep) {
         const { resource, secret } = keep(made.value);
         remember(context, caller.value, idempotency, resource, secret);
@@ -204,12 +200,24 @@ export class Host {
     return result;
   }
 
-  /** Each use of a root token is an event; that an access key is in use shows at its version. A call that writes twice is one use. */
-  #noteCaller({ context, uses }: Open, caller: Caller, call: Call): void {
-    if (this.#noted.has(call)) return;
+  /**
+   * Each use of a root token is an event; that an access key is in use shows at its version. A call that writes twice is one use.
+   * @returns whether this is the first that is heard of the call
+   */
+  #noteCaller({ context, uses }: Open, caller: Caller, call: Call): boolean {
+    if (this.#noted.has(call)) return false;
     this.#noted.add(call);
     if (caller.id === "root") this.#recordRoot(context, call);
     else if (caller.versionId !== undefined) uses.see(caller.versionId, context.now());
+    return true;
+  }
+
+  /** Refuses a caller who destroys too fast, or undefined. */
+  #findHaste(context: EngineContext, { id }: Caller): Failure | undefined {
+    const until = this.#pace.take(id, context.now());
+    return until === undefined
+      ? undefined
+      : { code: "too-destructive", retryAt: new Date(until).toISOString() };
   }
 
   #recordRoot(context: EngineContext, { route }: Pick<Call, "route">): void {
@@ -360,6 +368,15 @@ export class Host {
       this.#alarm.set(Date.now() + ALARM_AFTER_BUG_MS);
     }
   }
+}
+
+function admit(context: EngineContext, credential: Credential, gate: Gate): Result<Caller, Failure> {
+  return typeof gate === "function" ? gate(context, credential) : authenticate(context, credential, gate);
+}
+
+/** Where this deployment is reached, as far as that is known. */
+export function originOf({ publicUrl }: EngineContext, { origin }: Call): string {
+  return publicUrl ?? origin ?? "";
 }
 
 /** A failure leaves nothing behind: the transaction is rolled back before it is answered. */

@@ -11,6 +11,7 @@ import { cooldownMs } from "../rotation/policy.ts";
 import { ROLLBACK_GRACE } from "../rotation/rollback.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { Caller } from "./caller.ts";
+import { findKey, type KeyTarget } from "./find-key.ts";
 
 /** The access key behind a caller; undefined for root. */
 function ownKey({ store }: EngineContext, caller: Caller): KeyRow | undefined {
@@ -31,10 +32,11 @@ function kinOf({ store }: EngineContext, own: KeyRow): KeyRow[] {
 export function findActable(
   context: EngineContext,
   caller: Caller,
-  idOrName: string,
+  target: KeyTarget,
 ): Result<KeyRow, Failure> {
-  const key = context.store.keys.find(idOrName);
-  if (!key) return err({ code: "not-found", detail: "no key has this id or name" });
+  const found = findKey(context, target);
+  if (!found.ok) return found;
+  const key = found.value;
   const own = ownKey(context, caller);
   return mayActOn(context, own, key) ? ok(key) : err({ code: "not-yours", role: own?.role ?? "" });
 }

@@ -58,6 +58,7 @@ export function startRotation(context: EngineContext, key: KeyRow, request: Star
     ...NEW_ROTATION,
     fromVersion: store.versions.current(key.id)?.number ?? null,
     ...request,
+    ...(request.trigger === "agent" && reasonOf(context, request)),
     live: true,
     ...position,
     startedAt: now,
@@ -72,6 +73,11 @@ export function startRotation(context: EngineContext, key: KeyRow, request: Star
     data: { rotationId: rotation.id, trigger: request.trigger, fromVersion: rotation.fromVersion },
   });
   return rotation;
+}
+
+/** What an agent says is kept as the history has it: without what may be a secret. */
+function reasonOf({ acting }: EngineContext, { reason }: StartRequest): Pick<StartRequest, "reason"> {
+  return { reason: acting?.reason ?? reason };
 }
 
 /** Starts a rotation to a value that a person made at the service: nothing is minted, the rest is as ever. */

@@ -11,6 +11,7 @@ import type { Outbound } from "../outbound/port.ts";
 import type { Records } from "../outbound/records.ts";
 import type { Credential, Provider, ProviderConnection, ProviderContext } from "../providers/provider.ts";
 import type { KeyRow } from "../store/keys.ts";
+import type { Trigger } from "../store/rotations.ts";
 import type { KeyringIdentity } from "../store/settings.ts";
 import type { Store } from "../store/store.ts";
 import type { VersionRow } from "../store/versions.ts";
@@ -37,6 +38,16 @@ export interface ProviderRef {
   config?: Record<string, unknown>;
 }
 
+/** The agent for whom something is done by a tool: its access key, and what it says of itself. */
+export interface Acting {
+  /** Id of the access key. */
+  actor: string;
+  /** The program that called. */
+  client: string;
+  /** Why, in its words. */
+  reason?: string | undefined;
+}
+
 export interface EngineContext {
   readonly store: Store;
   readonly identity: KeyringIdentity;
@@ -47,6 +58,8 @@ export interface EngineContext {
   readonly random: Random;
   /** Where this deployment is reached, when it was told. */
   readonly publicUrl?: string | undefined;
+  /** While a tool of an agent is served. */
+  readonly acting?: Acting | undefined;
   /** The provider of a stored key, as its connection's settings or its own make it. */
   providerOf(key: ProviderRef): Provider;
   /**
@@ -60,13 +73,24 @@ export interface EngineContext {
   now(): number;
 }
 
-/** Appends to the history, inside the present transaction. */
+/** Appends to the history, inside the present transaction. What an agent does says by which program and why. */
 export function record(context: EngineContext, event: NewEvent): void {
-  const { store, now, random } = context;
+  const { store, now, random, acting } = context;
   const key = event.keyId === undefined ? undefined : store.keys.get(event.keyId);
-  const row = appendEvent(store.events, event, now(), random, key?.revision);
+  const told =
+    acting?.actor === event.actor ? { ...event, data: { ...event.data, ...saidBy(acting) } } : event;
+  const row = appendEvent(store.events, told, now(), random, key?.revision);
   wakeSubscribers(store, row, key, now());
   noteForHealth(store, event.type, now());
+}
+
+function saidBy({ client, reason }: Acting): Record<string, string> {
+  return { client, ...(reason !== undefined && { reason }) };
+}
+
+/** What somebody's wish for a rotation goes by. */
+export function triggerOf({ acting }: EngineContext): Trigger {
+  return acting ? "agent" : "manual";
 }
 
 /** A random number in [0, 1). */

@@ -9,7 +9,7 @@ import type { KeyRow } from "../store/keys.ts";
 import type { RotationRow } from "../store/rotations.ts";
 import type { VersionRow } from "../store/versions.ts";
 import { startRotation } from "./changes.ts";
-import type { EngineContext } from "./context.ts";
+import { type EngineContext, triggerOf } from "./context.ts";
 import { holdForRollback, isInGrace, latestGraceEnd } from "./graces.ts";
 
 /** How long the version that is taken back lives on: long enough to go back to it. */
@@ -41,7 +41,7 @@ export function startRollback(
     return err({ code: "invalid", errors: [{ path: "grace", message: `must be at most ${maxGrace}` }] });
   }
   const rotation = startRotation(context, key, {
-    trigger: "manual",
+    trigger: triggerOf(context),
     reason,
     requestedBy,
     grace: grace ?? shorter(ROLLBACK_GRACE, maxGrace),

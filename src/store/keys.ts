@@ -219,6 +219,13 @@ export class KeyTable extends WorkTable<KeyRow> {
     return this.select("WHERE subject = ? AND state <> 'deleted'", subject);
   }
 
+  /** Keys whose service names this agent as the one they are of, some of them. */
+  ofAgent(agentId: string, limit: number): KeyRow[] {
+    const rest = `INDEXED BY keyAgent WHERE CAST(json_extract(config, '$.agentId') AS TEXT) = ?
+      AND json_extract(config, '$.agentId') IS NOT NULL AND state <> 'deleted' ORDER BY id LIMIT ?`;
+    return this.select(rest, agentId, limit);
+  }
+
   /** Keys with a shared policy in order of id, those included that are being deleted. */
   withPolicy(policyId: string, after: string, limit: number): KeyRow[] {
     return this.select("WHERE policyId = ? AND id > ? ORDER BY id LIMIT ?", policyId, after, limit);

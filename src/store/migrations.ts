@@ -367,6 +367,11 @@ const MIGRATIONS: readonly string[] = [
   `,
   LEAK_SCHEMA,
   BATCH_SCHEMA,
+  `
+  CREATE INDEX versionReference ON version (reference) WHERE digest IS NULL AND reference IS NOT NULL;
+  CREATE INDEX keyAgent ON key (CAST(json_extract(config, '$.agentId') AS TEXT))
+    WHERE json_extract(config, '$.agentId') IS NOT NULL;
+  `,
 ];
 
 /** True once the keyring was made. Reads only: opening a keyring that was never made writes nothing. */

@@ -41,7 +41,8 @@ export interface Tally {
   at: number;
 }
 
-export type Trigger = "schedule" | "manual" | "compromise";
+/** `agent`: an agent asked for it by a tool. */
+export type Trigger = "schedule" | "manual" | "agent" | "compromise";
 
 export interface RotationRow extends Urgent {
   id: string;

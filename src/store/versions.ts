@@ -191,6 +191,13 @@ export class VersionTable extends WorkTable<VersionRow> {
     return this.select("WHERE fingerprint = ?", fingerprint);
   }
 
+  /** Values made by services outside that go by this name there and may still work, some of them. */
+  byReference(reference: string, limit: number): VersionRow[] {
+    const rest = `INDEXED BY versionReference WHERE reference = ? AND digest IS NULL AND reference IS NOT NULL
+      AND stage NOT IN ('revoked', 'discarded', 'lost') LIMIT ?`;
+    return this.select(rest, reference, limit);
+  }
+
   /** Versions that have one of these fingerprints, a hundred or so a statement. */
   byFingerprints(fingerprints: readonly Uint8Array[]): VersionRow[] {
     return this.#among("fingerprint", fingerprints);

@@ -2,6 +2,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
+import { z } from "zod";
 import { createApp } from "../../src/app.ts";
 import { Keyring } from "../../src/keyring/keyring.ts";
 import { makeKeyring, ROOT, type TestKeyring } from "../support/api.ts";
@@ -30,6 +31,8 @@ describe("a deployment", () => {
     [{ ROOT_TOKEN: `${ROOT},short` }, "ROOT_TOKEN", "at least 24 characters"],
     [{ PUBLIC_URL: CANARY }, "PUBLIC_URL", "such as https://"],
     [{ PUBLIC_URL: "ftp://rekey.acme.dev" }, "PUBLIC_URL", "such as https://"],
+    [{ ALLOWED_ORIGINS: `https://chat.acme.dev,${CANARY}` }, "ALLOWED_ORIGINS", "a comma list of origins"],
+    [{ ALLOWED_ORIGINS: "https://chat.acme.dev/" }, "ALLOWED_ORIGINS", "a comma list of origins"],
   ])("with %o serves nothing and names %s", async (settings, name, advice) => {
     const health = await ask("/healthz", settings);
     expect(health.status).toBe(503);
@@ -42,6 +45,20 @@ describe("a deployment", () => {
       expect(text).not.toContain(CANARY);
       expect(text).not.toContain(ROOT);
     }
+  });
+
+  it("lets the pages call /mcp that it lists, and no others", async () => {
+    const status = async (origin: string) => {
+      const settings = { ALLOWED_ORIGINS: "https://chat.acme.dev, https://desk.acme.dev" };
+      const init = { method: "POST", headers: { authorization: `Bearer ${ROOT}`, origin } };
+      const response = await app.request("/mcp", init, { ...env, ...settings });
+      const { code } = z.object({ code: z.string() }).parse(await response.json());
+      return code;
+    };
+    // Past the look at the page, a root token is refused.
+    expect(await status("https://chat.acme.dev")).toBe("access-key-required");
+    expect(await status("https://desk.acme.dev")).toBe("access-key-required");
+    expect(await status("https://acme.dev")).toBe("origin-refused");
   });
 
   it("names everything that is missing at once", async () => {

@@ -20,6 +20,7 @@ const METHODS = [
   "createConnection",
   "createDestination",
   "createKey",
+  "createKeyRevealing",
   "createPolicy",
   "createSubscription",
   "deleteConnection",
@@ -28,6 +29,7 @@ const METHODS = [
   "deletePolicy",
   "deleteSignal",
   "deleteSubscription",
+  "describeKey",
   "dropImport",
   "endExport",
   "endImport",
@@ -89,6 +91,7 @@ const METHODS = [
   "verify",
   "verifyEvents",
   "visit",
+  "whoAmI",
 ];
 
 /** Everything on the classes between an object and the platform's own. */

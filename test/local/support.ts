@@ -35,6 +35,20 @@ export interface Running {
 const folders: string[] = [];
 const running = new Set<ChildProcess>();
 
+/**
+ * Has programs and their folder live on after the present test, for all tests of a file.
+ * @returns what ends them
+ */
+export function keepForAll(programs: readonly Running[], folder: string): () => void {
+  for (const { child } of programs) running.delete(child);
+  folders.splice(folders.indexOf(folder), 1);
+  return () => {
+    for (const { pid } of programs) killOutright(-pid);
+    for (const pid of runtimesOf(folder)) killOutright(pid);
+    rmSync(folder, { recursive: true, force: true });
+  };
+}
+
 /** A fresh folder, removed after the test with every runtime that was started from it. */
 export function makeFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "rekey-test-"));

@@ -12,6 +12,8 @@ const FIRST = [
   "local/kill",
   "sim/cross",
   "contract/outside-services",
+  "local/mcp-services",
+  "local/mcp-client",
   "local/deploy",
   "eviction/states",
   "local/demo",

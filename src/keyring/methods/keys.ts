@@ -2,17 +2,33 @@
 import { guessPublicId } from "../../issuer/token.ts";
 import { ok } from "../../result.ts";
 import type { KeyFilter } from "../../store/keys.ts";
-import type { Credential } from "../caller.ts";
-import type { Answer, Call } from "../host.ts";
+import { type Credential, identify } from "../caller.ts";
+import type { KeyTarget } from "../find-key.ts";
+import { type Answer, type Call, originOf } from "../host.ts";
+import { describeMeant, type Meant } from "../meant.ts";
 import { type CreatedKey, type CreateKeyInput, createKey } from "../operations/create-key.ts";
+import { createRevealing, type RevealedKey } from "../operations/create-revealing.ts";
 import * as interventions from "../operations/interventions.ts";
 import * as keys from "../operations/keys.ts";
+import type { RotateInput } from "../operations/rotations.ts";
 import * as verification from "../operations/verify.ts";
 import type { Page, PageRequest } from "../page.ts";
+import type { Scope } from "../scopes.ts";
+import { describeSelf, type Self } from "../self.ts";
 import type { KeySummaryView, KeyView } from "../views.ts";
 import { Hosted, hostOf } from "./hosted.ts";
 
 export class KeyMethods extends Hosted {
+  /** Who is calling and what it may do; for whatever shows no more than that. */
+  whoAmI(call: Call): Answer<Self> {
+    return hostOf(this).read(call, identify, ({ context }, caller) => describeSelf(context, caller));
+  }
+
+  /** The key that is meant, for a question about it, to who may act on it. */
+  describeKey(call: Call, scope: Scope, target: KeyTarget): Answer<Meant> {
+    return hostOf(this).read(call, scope, ({ context }, caller) => describeMeant(context, caller, target));
+  }
+
   createKey(call: Call, input: CreateKeyInput): Answer<CreatedKey> {
     return hostOf(this).write(
       call,
@@ -23,6 +39,13 @@ export class KeyMethods extends Hosted {
         const key = keys.getKey(context, resource);
         return key.ok ? ok({ key: key.value, ...(secret !== undefined && { secret }) }) : key;
       },
+    );
+  }
+
+  /** The same for who chooses how to get the value. */
+  createKeyRevealing(call: Call, input: CreateKeyInput, reveal: RotateInput["reveal"]): Answer<RevealedKey> {
+    return hostOf(this).write(call, "keys:write", ({ context }, caller) =>
+      createRevealing(context, caller, input, reveal, originOf(context, call)),
     );
   }
 

@@ -1,8 +1,8 @@
 /** Rotations over RPC: those that are begun wait for their end as long as their caller asks. */
 import { ok } from "../../result.ts";
-import type { EngineContext } from "../../rotation/context.ts";
 import type { Caller } from "../caller.ts";
-import type { Answer, Call } from "../host.ts";
+import type { KeyTarget } from "../find-key.ts";
+import { type Answer, type Call, originOf } from "../host.ts";
 import { type Earlier, rememberSecret } from "../idempotency.ts";
 import * as interventions from "../operations/interventions.ts";
 import * as keys from "../operations/keys.ts";
@@ -17,7 +17,7 @@ export class RotationMethods extends KeyMethods {
   /** Starts or joins a rotation, then waits as asked; see `awaitRotation`. */
   async rotateKey(
     call: Call,
-    idOrName: string,
+    target: KeyTarget,
     input: rotations.RotateInput,
     waitMs: number,
   ): Promise<Answer<rotations.RotateAnswer>> {
@@ -28,7 +28,7 @@ export class RotationMethods extends KeyMethods {
       call,
       "keys:rotate",
       ({ context, engine }, caller) => {
-        const row = rotations.beginRotation(context, caller, idOrName, input);
+        const row = rotations.beginRotation(context, caller, target, input);
         if (!row.ok) return row;
         if (reveal) engine.watchers.holdReveal(row.value.id);
         return ok({ id: row.value.id, caller });
@@ -48,6 +48,8 @@ export class RotationMethods extends KeyMethods {
     if (!open.ok) return open;
     const { context, engine } = open.value;
     const { id, caller } = begun.value;
+    const heard = (answer: rotations.RotateAnswer) =>
+      call.agent ? rotations.withOutlook(context, answer) : answer;
     if (input.reveal === "claim") {
       const claimant = {
         claimant: caller.id,
@@ -56,9 +58,9 @@ export class RotationMethods extends KeyMethods {
       };
       const claimed = await rotations.awaitClaim(context, engine, { id, waits: shows, waitMs }, claimant);
       hostOf(this).arm();
-      return ok(claimed);
+      return ok(heard(claimed));
     }
-    const answer = await rotations.awaitRotation(context, engine, id, shows, waitMs);
+    const answer = heard(await rotations.awaitRotation(context, engine, id, shows, waitMs));
     if (repeated?.secret !== undefined) return ok({ ...answer, secret: repeated.secret });
     const { secret } = answer;
     if (call.idempotency && secret !== undefined) {
@@ -72,11 +74,11 @@ export class RotationMethods extends KeyMethods {
   /** What a rotation would do and meet now. Destinations and the service are really asked; nothing is changed. */
   async planRotation(
     call: Call,
-    idOrName: string,
+    target: KeyTarget,
     input: rotations.RotateInput,
   ): Promise<Answer<plan.PlanView>> {
     const found = hostOf(this).read(call, "keys:rotate", ({ context }, caller) => {
-      const key = plan.findPlannable(context, caller, idOrName, input);
+      const key = plan.findPlannable(context, caller, target, input);
       return key.ok ? ok({ context, caller, key: key.value }) : key;
     });
     if (!found.ok) return found;
@@ -142,8 +144,4 @@ export class RotationMethods extends KeyMethods {
     const { context, engine, id } = begun.value;
     return ok(await rotations.awaitRotation(context, engine, id, false, waitMs));
   }
-}
-
-function originOf({ publicUrl }: EngineContext, { origin }: Call): string {
-  return publicUrl ?? origin ?? "";
 }

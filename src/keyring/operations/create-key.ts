@@ -6,7 +6,7 @@ import { DEFAULT_PREFIX, formatToken, newVersionId, parseToken } from "../../iss
 import type { Fields, Provider } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { reschedule, startRotation } from "../../rotation/changes.ts";
-import { type EngineContext, record } from "../../rotation/context.ts";
+import { type EngineContext, record, triggerOf } from "../../rotation/context.ts";
 import { publish } from "../../rotation/edge.ts";
 import { isPlanned } from "../../rotation/policy.ts";
 import { addDelivery } from "../../rotation/sends.ts";
@@ -149,7 +149,7 @@ export function createKey(
     reschedule(context, id);
   } else {
     startRotation(context, key, {
-      trigger: "manual",
+      trigger: triggerOf(context),
       reason: "its first value",
       requestedBy: caller.id,
       grace: null,

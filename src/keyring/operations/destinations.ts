@@ -16,6 +16,7 @@ import type { DestinationRow } from "../../store/destinations.ts";
 import type { KeyRow } from "../../store/keys.ts";
 import type { Store } from "../../store/store.ts";
 import { type Caller, findExcess } from "../caller.ts";
+import { findKey } from "../find-key.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { findCallerCooldown, findForeign, isMaker, opensAt } from "../power.ts";
 import {
@@ -25,7 +26,7 @@ import {
   viewDelivery,
   viewDestination,
 } from "../views.ts";
-import { badCursor, keyNotFound } from "./keys.ts";
+import { badCursor } from "./keys.ts";
 import { retarget } from "./links.ts";
 
 export interface CreateDestinationInput {
@@ -261,15 +262,16 @@ export function describeTested({ store }: EngineContext, row: DestinationRow): T
 
 /** A page of deliveries, newest first. */
 export function listDeliveries(
-  { store }: EngineContext,
+  context: EngineContext,
   idOrName: string | undefined,
   page: PageRequest,
 ): Result<Page<DeliveryView>, Failure> {
+  const { store } = context;
   const before = decodeCursor(page.cursor, "dlv");
   if (before === undefined) return err(badCursor());
-  const key = idOrName === undefined ? undefined : store.keys.find(idOrName);
-  if (idOrName !== undefined && !key) return err(keyNotFound());
-  const rows = store.deliveries.list(key?.id, before, page.limit + 1);
+  const key = idOrName === undefined ? undefined : findKey(context, idOrName);
+  if (key && !key.ok) return key;
+  const rows = store.deliveries.list(key?.value.id, before, page.limit + 1);
   return ok(pageOf(rows, page.limit, viewDelivery));
 }
 

@@ -3,6 +3,7 @@ import type { Failure } from "../../errors/catalogue.ts";
 import { verifyChain } from "../../events/chain.ts";
 import { err, ok, type Result } from "../../result.ts";
 import type { EngineContext } from "../../rotation/context.ts";
+import { findKey } from "../find-key.ts";
 import { decodeCursor, encodeCursor, type Page, type PageRequest } from "../page.ts";
 import { type EventView, isoOf, viewEvent } from "../views.ts";
 import { badCursor } from "./keys.ts";
@@ -14,13 +15,14 @@ export interface EventQuery {
 
 /** A page of events, newest first. A page may be short, even empty, and still have a next one when a filter matches little. */
 export function listEvents(
-  { store }: EngineContext,
+  context: EngineContext,
   query: EventQuery,
   page: PageRequest,
 ): Result<Page<EventView>, Failure> {
+  const { store } = context;
   const before = decodeCursor(page.cursor, "number");
   if (before === undefined) return err(badCursor());
-  const keyId = query.key === undefined ? undefined : (store.keys.find(query.key)?.id ?? query.key);
+  const keyId = idOf(context, query.key);
   const { rows, next } = store.events.page(
     { keyId, type: query.type },
     before === "" ? Number.MAX_SAFE_INTEGER : Number(before),
@@ -57,12 +59,20 @@ export function verifyHistory({ store }: EngineContext): ChainView {
 
 /** A slice of the history, oldest first. The first call fixes where the stream ends, so that it does end. */
 export function readEvents(
-  { store }: EngineContext,
+  context: EngineContext,
   query: EventQuery,
   from: { after: number; until: number } | null,
 ): EventSlice {
+  const { store } = context;
   const { after, until } = from ?? { after: 0, until: store.events.head()?.seq ?? 0 };
-  const keyId = query.key === undefined ? undefined : (store.keys.find(query.key)?.id ?? query.key);
+  const keyId = idOf(context, query.key);
   const { rows, next } = store.events.slice({ keyId, type: query.type }, after, until, SLICE);
   return { items: rows.map(viewEvent), next: next === null ? null : { after: next, until } };
+}
+
+/** Id of the key that is asked about; what nothing goes by has no events. */
+function idOf(context: EngineContext, key: string | undefined): string | undefined {
+  if (key === undefined) return undefined;
+  const found = findKey(context, key);
+  return found.ok ? found.value.id : key;
 }

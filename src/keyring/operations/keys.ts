@@ -11,6 +11,7 @@ import { supersede } from "../../rotation/sends.ts";
 import type { KeyFilter, KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
 import { type Caller, findExcess, requireScope } from "../caller.ts";
+import { findKey } from "../find-key.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { findActable, findCallerCooldown, findSelfRule } from "../power.ts";
 import { type KeySummaryView, type KeyView, summarizeKey, viewKey } from "../views.ts";
@@ -47,9 +48,9 @@ export function listKeys(
   );
 }
 
-export function getKey({ store, now }: EngineContext, idOrName: string): Result<KeyView, Failure> {
-  const key = store.keys.find(idOrName);
-  return key ? ok(viewKey(store, key, now())) : err(keyNotFound());
+export function getKey(context: EngineContext, idOrName: string): Result<KeyView, Failure> {
+  const key = findKey(context, idOrName);
+  return key.ok ? ok(viewKey(context.store, key.value, context.now())) : key;
 }
 
 /**
@@ -234,10 +235,6 @@ export function handInValue(
     grace: null,
   } as const;
   return ok(startByHand(context, key, request, fields, nameOf(provider, fields, reference) ?? null));
-}
-
-export function keyNotFound(): Failure {
-  return { code: "not-found", detail: "no key has this id or name" };
 }
 
 export function badCursor(): Failure {

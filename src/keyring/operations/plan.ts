@@ -6,6 +6,7 @@ import { planRotation, type RotationPlan } from "../../rotation/plan.ts";
 import type { PlannedHold } from "../../rotation/planned-hold.ts";
 import type { KeyRow } from "../../store/keys.ts";
 import { type Caller, requireScope } from "../caller.ts";
+import type { KeyTarget } from "../find-key.ts";
 import { allowedGrace, findActable } from "../power.ts";
 import { isoOf } from "../views.ts";
 import { findRefusal, type RotateInput } from "./rotations.ts";
@@ -38,10 +39,10 @@ export interface PlanView extends Omit<RotationPlan, "blockers" | "deliverBy" | 
 export function findPlannable(
   context: EngineContext,
   caller: Caller,
-  idOrName: string,
+  target: KeyTarget,
   input: RotateInput,
 ): Result<KeyRow, Failure> {
-  const found = findActable(context, caller, idOrName);
+  const found = findActable(context, caller, target);
   const scope = input.reveal === "none" ? undefined : requireScope(caller, "keys:reveal");
   return scope ? err(scope) : found;
 }

@@ -4,7 +4,7 @@ import type { Fields } from "../../providers/provider.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { CLAIM_LASTS_MS } from "../../rotation/backoff.ts";
 import { startRotation } from "../../rotation/changes.ts";
-import type { EngineContext } from "../../rotation/context.ts";
+import { type EngineContext, record, triggerOf } from "../../rotation/context.ts";
 import type { Engine } from "../../rotation/engine.ts";
 import { findGraceExcess, findNoReceiver, findRotationRefusal } from "../../rotation/refusal.ts";
 import { claimUrlAt, keptBy, openClaim } from "../../rotation/value-claims.ts";
@@ -13,10 +13,12 @@ import type { KeyRow } from "../../store/keys.ts";
 import type { RotationRow } from "../../store/rotations.ts";
 import type { VersionRow } from "../../store/versions.ts";
 import { type Caller, findExcess, requireScope } from "../caller.ts";
+import { findKey, type KeyTarget } from "../find-key.ts";
+import { type Outlook, viewOutlook } from "../outlook.ts";
 import { decodeCursor, type Page, type PageRequest, pageOf } from "../page.ts";
 import { allowedGrace, findActable, findCallerCooldown } from "../power.ts";
 import { type RotationView, viewRotation } from "../views.ts";
-import { badCursor, keyNotFound } from "./keys.ts";
+import { badCursor } from "./keys.ts";
 
 export interface RotateInput {
   grace?: string | undefined;
@@ -30,6 +32,8 @@ export interface RotateAnswer {
   secret?: string;
   /** What opens it, when that was asked for. */
   claim?: { token: string; url: string; expiresAt: string };
+  /** For an agent: what it could not ask for any more, should the key be its own. */
+  outlook?: Outlook;
 }
 
 /** A caller who asks to see the value waits at least this long for it to be minted. */
@@ -39,19 +43,28 @@ const REVEAL_WAIT_MS = 10_000;
 export function beginRotation(
   context: EngineContext,
   caller: Caller,
-  idOrName: string,
+  target: KeyTarget,
   input: RotateInput,
 ): Result<RotationRow, Failure> {
-  const found = findActable(context, caller, idOrName);
+  const found = findActable(context, caller, target);
   if (!found.ok) return found;
   const key = found.value;
   const refusal = findRefusal(context, caller, key, input);
   if (refusal) return err(refusal);
   const live = context.store.rotations.live(key.id);
-  if (live) return ok(live);
+  if (live) return ok(join(context, caller, live));
   const { reason = null } = input;
   const grace = allowedGrace(context, caller, key, input.grace ?? null);
-  return ok(startRotation(context, key, { trigger: "manual", reason, requestedBy: caller.id, grace }));
+  return ok(
+    startRotation(context, key, { trigger: triggerOf(context), reason, requestedBy: caller.id, grace }),
+  );
+}
+
+/** Nothing is begun; that an agent asked, and may have seen the value, is told all the same. */
+function join(context: EngineContext, { id: actor }: Caller, live: RotationRow): RotationRow {
+  const { id: rotationId, keyId } = live;
+  if (context.acting) record(context, { type: "key.rotation.joined", actor, keyId, data: { rotationId } });
+  return live;
 }
 
 /** Why a caller cannot have a rotation of a key now, or undefined. */
@@ -69,6 +82,12 @@ export function findRefusal(
     findGraceExcess(key, input.grace ?? null) ??
     (reveals ? undefined : findNoReceiver(context, key))
   );
+}
+
+/** Adds what an agent hears. */
+export function withOutlook(context: EngineContext, answer: RotateAnswer): RotateAnswer {
+  const row = context.store.rotations.get(answer.rotation.id);
+  return row ? { ...answer, outlook: viewOutlook(context, row) } : answer;
 }
 
 /** Waits as asked, then shows the rotation and, if asked for, the value it made. */
@@ -151,20 +170,21 @@ export interface RotationFilter {
 
 /** A page of rotations, newest first. */
 export function listRotations(
-  { store }: EngineContext,
+  context: EngineContext,
   { key: idOrName, batch }: RotationFilter,
   page: PageRequest,
 ): Result<Page<RotationView>, Failure> {
+  const { store } = context;
   const before = decodeCursor(page.cursor, "rot");
   if (before === undefined) return err(badCursor());
-  const key = idOrName === undefined ? undefined : store.keys.find(idOrName);
-  if (idOrName !== undefined && !key) return err(keyNotFound());
+  const key = idOrName === undefined ? undefined : findKey(context, idOrName);
+  if (key && !key.ok) return key;
   if (batch !== undefined && !store.batches.get(batch)) {
     return err({ code: "not-found", detail: "no batch has this id" });
   }
   const rows =
     batch === undefined
-      ? store.rotations.list(key?.id, before, page.limit + 1)
-      : store.rotations.listOfBatch(batch, key?.id, before, page.limit + 1);
+      ? store.rotations.list(key?.value.id, before, page.limit + 1)
+      : store.rotations.listOfBatch(batch, key?.value.id, before, page.limit + 1);
   return ok(pageOf(rows, page.limit, (row) => viewRotation(store, row)));
 }

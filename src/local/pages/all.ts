@@ -2,8 +2,10 @@
 import { renderDestinationPage } from "../../destinations/page.ts";
 import { DESTINATIONS } from "../../destinations/registry.ts";
 import { renderErrorsPage } from "../../errors/page.ts";
+import { TOOLS } from "../../mcp/tools/registry.ts";
 import type { Provider } from "../../providers/provider.ts";
 import { PROVIDERS } from "../../providers/registry.ts";
+import { renderPrompts, renderTools } from "./mcp.ts";
 import { renderProviderPage, renderProviderTable } from "./provider.ts";
 
 export interface Page {
@@ -26,6 +28,10 @@ export const PAGES: readonly Page[] = [
     path: `${PROVIDER_PAGES}${provider.name}.md`,
     render: () => renderProviderPage(provider),
   })),
+  {
+    path: "docs/mcp.md",
+    render: (present) => between(between(present, "tools", renderTools(TOOLS)), "prompts", renderPrompts()),
+  },
   {
     path: "README.md",
     render: (present) => between(present, "providers", renderProviderTable(ALL)),

@@ -3,6 +3,9 @@ import { FakeService, type Incoming, type Route } from "./fake.ts";
 
 const PROPAGATION_MS = 4_000;
 
+/** A key with this label is a demo account's. */
+const DEMO = "demo";
+
 export class FakeLog10x extends FakeService {
   readonly name = "log10x";
   readonly origin = "https://prometheus.log10x.com";
@@ -27,7 +30,7 @@ export class FakeLog10x extends FakeService {
           name: "mint",
           effect: () => {
             if (!holder) return this.unauthorized();
-            if (this.isDemo)
+            if (this.isDemo || holder.label === DEMO)
               return Response.json({ error: "Demo accounts cannot rotate keys" }, { status: 403 });
             if (text !== "") return Response.json({ error: "unexpected body" }, { status: 400 });
             this.end(holder);

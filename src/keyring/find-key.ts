@@ -1,0 +1,69 @@
+/**
+ * Which key is meant. By id; by name; by what names its value: the fingerprint of a value that a service outside made, or the service's
+ * own name for it, as long as that value may still work. Nothing is guessed where several fit.
+ */
+import type { Failure } from "../errors/catalogue.ts";
+import { err, ok, type Result } from "../result.ts";
+import type { EngineContext } from "../rotation/context.ts";
+import type { KeyRow } from "../store/keys.ts";
+import type { VersionRow } from "../store/versions.ts";
+
+/** A key's id, name, fingerprint or reference; or the agent whose key it is. */
+export type KeyTarget = string | { agentId: string };
+
+/** Hex of a fingerprint. */
+const FINGERPRINT = /^[0-9a-f]{64}$/i;
+/** As many as an answer names of those that fit. */
+const MAX_CANDIDATES = 10;
+
+/** What somebody means: a key, and the one value of it that they named, where they named a value. */
+export interface Found {
+  key: KeyRow;
+  version?: VersionRow;
+}
+
+/** Finds the one key that is meant. A deleted one is found by its id only. */
+export function findKey(context: EngineContext, target: KeyTarget): Result<KeyRow, Failure> {
+  const found = findMeant(context, target);
+  return found.ok ? ok(found.value.key) : found;
+}
+
+/** The same, with the value. */
+export function findMeant(context: EngineContext, target: KeyTarget): Result<Found, Failure> {
+  if (typeof target !== "string") return findOfAgent(context, target.agentId);
+  const { store } = context;
+  const named = store.keys.find(target);
+  if (named) return ok({ key: named });
+  const versions = [
+    ...(FINGERPRINT.test(target) ? store.versions.byFingerprint(Buffer.from(target, "hex")) : []),
+    ...store.versions.byReference(target, MAX_CANDIDATES + 1),
+  ];
+  const found = versions.flatMap((version) => {
+    const key = store.keys.get(version.keyId);
+    return key ? [{ key, version }] : [];
+  });
+  return onlyOne(found, keyNotFound());
+}
+
+/** The agent's own key here comes before its key at a service. */
+function findOfAgent({ store }: EngineContext, agentId: string): Result<Found, Failure> {
+  const own = store.keys.ofSubject(agentId);
+  const keys = own.length > 0 ? own : store.keys.ofAgent(agentId, MAX_CANDIDATES + 1);
+  return onlyOne(
+    keys.map((key) => ({ key })),
+    { code: "not-found", detail: "no key is of this agent" },
+  );
+}
+
+function onlyOne(all: readonly Found[], none: Failure): Result<Found, Failure> {
+  const fit = all.filter(({ key }) => key.state !== "deleted");
+  const ids = [...new Set(fit.map(({ key }) => key.id))];
+  // Of several values of one key that go by the same name, the newest is meant.
+  const last = fit.at(-1);
+  if (!last) return err(none);
+  return ids.length === 1 ? ok(last) : err({ code: "ambiguous", candidates: ids.slice(0, MAX_CANDIDATES) });
+}
+
+function keyNotFound(): Failure {
+  return { code: "not-found", detail: "no key has this id, name, fingerprint or reference" };
+}
