@@ -68,6 +68,7 @@ describe("creating a key", () => {
           number: 1,
           stage: "current",
           hint: secret.slice(-4),
+          fingerprint: null,
           issuedAt: expect.any(String),
           expiresAt: null,
           promotedAt: expect.any(String),
