@@ -1,6 +1,6 @@
 /** What an agent says of itself with a tool call, as it goes into the history: short, printable, and no secret of this keyring. */
-import { TOKEN_PATTERN } from "../issuer/token.ts";
 import type { Acting, EngineContext } from "../rotation/context.ts";
+import { withoutValues } from "../rotation/withheld.ts";
 import type { Caller } from "./caller.ts";
 
 /** What comes with a tool call. */
@@ -14,9 +14,6 @@ export interface Agent {
 
 const MAX_CLIENT = 100;
 const MAX_REASON = 500;
-/** A value that a service outside made is hardly shorter. */
-const MIN_SECRET = 8;
-const HIDDEN = "[secret]";
 
 /** The agent behind a call. */
 export function actingOf(context: EngineContext, { id }: Caller, { client, reason }: Agent): Acting {
@@ -28,15 +25,7 @@ export function actingOf(context: EngineContext, { id }: Caller, { client, reaso
 }
 
 /** A text without control characters, of bounded length, with what is or looks like a value of this keyring taken out. */
-function speakable(context: EngineContext, text: string, maxLength: number): string {
-  return text
-    .replace(/[\s\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ")
-    .replace(new RegExp(TOKEN_PATTERN.source, "g"), HIDDEN)
-    .replace(/\S+/g, (word) => (isKept(context, word) ? HIDDEN : word))
-    .trim()
-    .slice(0, maxLength);
-}
-
-function isKept({ store, vault }: EngineContext, word: string): boolean {
-  return word.length >= MIN_SECRET && store.versions.byFingerprint(vault.fingerprint(word)).length > 0;
+export function speakable(context: EngineContext, text: string, maxLength: number): string {
+  const plain = text.replace(/[\s\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ");
+  return withoutValues(context, plain).trim().slice(0, maxLength);
 }

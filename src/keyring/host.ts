@@ -10,6 +10,7 @@ import { registryOf } from "../registry/stub.ts";
 import { err, ok, type Result } from "../result.ts";
 import { type EngineContext, record } from "../rotation/context.ts";
 import { Engine } from "../rotation/engine.ts";
+import { answersFor } from "../rotation/kinship.ts";
 import type { Outage } from "../rotation/policy.ts";
 import { isAnchored } from "../rotation/witness.ts";
 import { isMade, migrate } from "../store/migrations.ts";
@@ -214,7 +215,8 @@ export class Host {
 
   /** Refuses a caller who destroys too fast, or undefined. */
   #findHaste(context: EngineContext, { id }: Caller): Failure | undefined {
-    const until = this.#pace.take(id, context.now());
+    const key = context.store.keys.get(id);
+    const until = this.#pace.take(key ? answersFor(context, key).id : id, context.now());
     return until === undefined
       ? undefined
       : { code: "too-destructive", retryAt: new Date(until).toISOString() };

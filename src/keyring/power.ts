@@ -63,7 +63,10 @@ export function isMaker({ id, scopes }: Caller, { createdBy }: { createdBy: stri
   return scopes === "all" || createdBy === id;
 }
 
-/** Refuses a role above the caller's: an operator makes operators and agents, an agent makes agents of its own subject. */
+/**
+ * Refuses a role above the caller's: an operator makes operators and agents, an agent makes agents of its own subject. Who has a role makes
+ * none of a subject whose keys it may not act on, as the new one could.
+ */
 export function findRoleExcess(
   context: EngineContext,
   caller: Caller,
@@ -72,10 +75,12 @@ export function findRoleExcess(
   const own = ownKey(context, caller);
   if (!own || own.role === null || !context.providerOf({ provider: made.provider }).opensApi)
     return undefined;
+  const { subject } = made;
+  const others = subject === undefined ? [] : context.store.keys.ofSubject(subject);
   const fits =
     own.role === "agent"
-      ? made.role === "agent" && (made.subject ?? null) === own.subject
-      : made.role !== undefined;
+      ? made.role === "agent" && (subject ?? null) === own.subject
+      : made.role !== undefined && others.every((key) => mayActOn(context, own, key));
   return fits ? undefined : { code: "role-exceeded", role: own.role };
 }
 

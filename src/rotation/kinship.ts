@@ -7,6 +7,9 @@ import type { Store } from "../store/store.ts";
 import type { EngineContext } from "./context.ts";
 import { graceMs } from "./policy.ts";
 
+/** A key that is younger counts as its maker's. */
+const YOUNG_MS = 3_600_000;
+
 /** A key, then who made it, then who made that one, up to root, however long somebody made that chain. */
 export function lineOf(store: Store, key: KeyRow): KeyRow[] {
   const line = new Map<string, KeyRow>();
@@ -28,6 +31,16 @@ function sharesSubject(a: KeyRow, b: KeyRow): boolean {
 export function mayActOn({ store }: EngineContext, own: KeyRow | undefined, key: KeyRow): boolean {
   if (!own || own.role === null || key.id === own.id || sharesSubject(own, key)) return true;
   return own.role === "operator" && lineOf(store, key).some(({ id }) => id === own.id);
+}
+
+/**
+ * Whose doing it is what an access key does: its own, or, while it is young, its maker's, so that nobody is given more calls by making
+ * more keys.
+ */
+export function answersFor(context: EngineContext, key: KeyRow): KeyRow {
+  const { store, now } = context;
+  const maker = key.createdAt > now() - YOUNG_MS ? store.keys.get(key.createdBy) : undefined;
+  return maker ? answersFor(context, maker) : key;
 }
 
 /** Whether a key is an access key's own, or one that it descends from or shares a subject with. */

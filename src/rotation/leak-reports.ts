@@ -17,6 +17,7 @@ import { type EngineContext, record } from "./context.ts";
 import { type Found, findLeaked, type Leaked } from "./matching.ts";
 import { cooldownMs } from "./policy.ts";
 import { redact } from "./redaction.ts";
+import { withoutValues } from "./withheld.ts";
 
 /** One thing that leaked, and where it was seen. */
 export interface ReportedLeak {
@@ -119,8 +120,8 @@ function addLeaks(
         keyId: version?.keyId ?? null,
         number: version?.number ?? null,
         stage: version?.stage ?? null,
-        source: redact(item.source, item.leaked),
-        url: redact(item.url, item.leaked),
+        source: wordsOf(context, item.source, item.leaked),
+        url: wordsOf(context, item.url, item.leaked),
         action: isByName && version && restsAt(context, version.keyId) !== null ? "held-back" : null,
         rotationId: null,
         actedAt: null,
@@ -131,6 +132,12 @@ function addLeaks(
   const news = count - row.leaks;
   if (news === 0) return { row, count: 0 };
   return { row: store.compromises.update(row, { leaks: count, dueAt: context.now() }), count: news };
+}
+
+/** Words about where something leaked, without it and without any other value of ours. */
+function wordsOf(context: EngineContext, text: string | undefined, leaked: Leaked): string | null {
+  const kept = redact(text, leaked);
+  return kept === null ? null : withoutValues(context, kept);
 }
 
 /**

@@ -7,6 +7,34 @@ import { expectProblem, furnish, makeAccessKey, makeKey, settle, snapshot } from
 /** Everything but reading events. */
 const MOST = SCOPES.filter((scope) => scope !== "events:read");
 
+describe("an operator", () => {
+  const OPERATOR = { role: "operator" };
+
+  it("makes no agent of a subject whose keys are another's, as that one could act on them", async () => {
+    const ring = await furnish();
+    const [one, other] = [
+      await makeAccessKey(ring, SCOPES, OPERATOR),
+      await makeAccessKey(ring, SCOPES, OPERATOR),
+    ];
+    const agent = (name: string, subject: string) => ({
+      body: { name, provider: "access", scopes: ["keys:rotate"], role: "agent", subject },
+    });
+    expect((await other.call("POST", "/v1/keys", agent("theirs", "agent-9"))).status).toBe(201);
+    const before = await snapshot(ring);
+    expectProblem(await one.call("POST", "/v1/keys/theirs/rotate", { body: {} }), 403, "not-yours");
+    expectProblem(await one.call("POST", "/v1/keys", agent("mine", "agent-9")), 403, "role-exceeded");
+    // A customer's key counts, too: whoever has its subject may act on it.
+    await makeKey(ring, "customer", { subject: "customer-7" });
+    const after = await snapshot(ring);
+    expectProblem(await one.call("POST", "/v1/keys", agent("mine", "customer-7")), 403, "role-exceeded");
+    expect(await snapshot(ring)).toEqual(after);
+    expect(before).not.toEqual(after);
+    // A subject of nobody's, and then one's own.
+    expect((await one.call("POST", "/v1/keys", agent("first", "agent-1"))).status).toBe(201);
+    expect((await one.call("POST", "/v1/keys", agent("second", "agent-1"))).status).toBe(201);
+  });
+});
+
 describe("who may do most things", () => {
   it("cannot make an access key that may do what they may not, and is told which scopes are too much", async () => {
     const ring = await furnish();
