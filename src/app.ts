@@ -32,8 +32,9 @@ import { addMcp } from "./mcp/route.ts";
 import { addSignals } from "./signals/routes.ts";
 
 const MAX_BODY_BYTES = 64 * 1024;
-/** A report of 10,000 leaked values. */
-const MAX_REPORT_BYTES = 5 * 1024 * 1024;
+/** A report of a leak; a few kilobytes, or, from GitHub's partner programme, 10,000 leaked values. */
+const MAX_REPORT_BYTES = 256 * 1024;
+const MAX_BATCH_BYTES = 5 * 1024 * 1024;
 
 function isShort(request: HonoRequest): boolean {
   const length = Number(request.header("content-length") ?? Number.NaN);
@@ -55,18 +56,16 @@ export function createApp(): OpenAPIHono<{ Bindings: Env }> {
     c.header("x-content-type-options", "nosniff");
     return next();
   });
-  const limit = bodyLimit({
-    maxSize: MAX_BODY_BYTES,
-    onError: (c) => respondWith(c, { code: "body-too-large" }),
-  });
-  const reportLimit = bodyLimit({
-    maxSize: MAX_REPORT_BYTES,
-    onError: (c) => respondWith(c, { code: "body-too-large" }),
-  });
+  const atMost = (maxSize: number) =>
+    bodyLimit({ maxSize, onError: (c) => respondWith(c, { code: "body-too-large" }) });
+  const limit = atMost(MAX_BODY_BYTES);
+  const reportLimit = atMost(MAX_REPORT_BYTES);
+  const batchLimit = atMost(MAX_BATCH_BYTES);
   // A length that is stated is kept to. Looking at the body, as the limit does even then, makes a stream of it.
   app.use((c, next) => {
     if (isStreamed(c) || isShort(c.req)) return next();
-    return c.req.path.startsWith("/hooks/") ? reportLimit(c, next) : limit(c, next);
+    if (!c.req.path.startsWith("/hooks/")) return limit(c, next);
+    return (c.req.header("github-public-key-signature") === undefined ? reportLimit : batchLimit)(c, next);
   });
 
   // Who sends no credential hears so, whatever else is wrong with the request.

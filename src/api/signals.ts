@@ -1,5 +1,6 @@
 /** /v1/signals: which sources may report leaks, and what their reports are signed with. */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { forgetSecrets } from "../signals/secrets.ts";
 import { SIGNAL_SOURCES } from "../store/signals.ts";
 import { onKeyring } from "./auth.ts";
 import { Problem } from "./problem.ts";
@@ -105,6 +106,7 @@ export function addSignalSettings(app: OpenAPIHono<{ Bindings: Env }>): void {
       throw new Problem({ code: "invalid", errors: [{ path: "secret", message }] });
     }
     const { signal, secret } = await onKeyring(c, (keyring, call) => keyring.setSignal(call, source, input));
+    forgetSecrets(new URL(signal.url).pathname.split("/")[2] ?? "", source);
     return c.json({ ...signal, ...(secret !== undefined && { secret }) }, 200);
   });
 

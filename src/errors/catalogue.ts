@@ -136,6 +136,16 @@ export const CATALOGUE = {
     remedy:
       "Report the value itself, or name the `version` that leaked: that is acted on at once. Only the key's name is not taken again before `retryAt`.",
   },
+  "report-incomplete": {
+    status: 503,
+    title: "Some of what was reported could not be taken in",
+    remedy: "Send the same report again: what was taken in is known.",
+  },
+  "keys-unknown": {
+    status: 503,
+    title: "The public keys that would tell whether this is signed cannot be fetched now",
+    remedy: "Send the same report again after the time in Retry-After.",
+  },
   "signature-invalid": {
     status: 401,
     title: "The report is not signed as it should be",

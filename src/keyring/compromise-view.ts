@@ -91,8 +91,7 @@ export function viewCompromise(store: Store, row: CompromiseRow, leaks: readonly
 }
 
 function stateOf(row: CompromiseRow, open: number): CompromiseSummaryView["state"] {
-  if (row.alert) return "asking";
-  if (row.problem !== null) return "unreadable";
+  if (row.alert) return row.dueAt === null && row.leaseUntil === null ? "unreadable" : "asking";
   if (row.actedTo < row.leaks) return "acting";
   return open > 0 ? "open" : "closed";
 }
@@ -189,7 +188,7 @@ function restOf({ number, keyId, stage, askedAt }: VersionRow, action: LeakActio
   if (action === "notified")
     return `Version ${number} lives: its policy says that nothing is done. POST /v1/keys/${keyId}/rotate replaces it.`;
   if (action === "held-back")
-    return `Only the key was named, a moment after an emergency rotation of it. Report the value or name the version ${number}.`;
+    return `Only the key was named, a moment after an emergency rotation of it. Report the value, or name version ${number} by POST /v1/compromises.`;
   if (askedAt !== null) return `Version ${number} is to be ended by a person at its service.`;
   return stage === "revoking"
     ? `Version ${number} was not seen refused yet.`

@@ -39,7 +39,7 @@ export function recall(
     store.transaction(() => store.idempotency.remove(row));
     return ok(undefined);
   }
-  if (!sameBytes(row.bodyHash, request.bodyHash)) return err({ code: "idempotency-mismatch" });
+  if (!sameBytes(row.bodyHash, keptHash(vault, request))) return err({ code: "idempotency-mismatch" });
   const sealed = row.dueAt !== null && now() < row.dueAt ? row.sealed : null;
   return ok({ resource: row.resource, secret: sealed ? vault.open(placeOf(id), sealed) : undefined });
 }
@@ -56,7 +56,7 @@ export function remember(
   const createdAt = now();
   store.idempotency.insert({
     id,
-    bodyHash: request.bodyHash,
+    bodyHash: keptHash(vault, request),
     resource,
     sealed: secret === undefined ? null : vault.seal(placeOf(id), secret),
     createdAt,
@@ -75,6 +75,11 @@ export function rememberSecret(
   const row = store.idempotency.get(id);
   if (!row || row.sealed) return;
   store.idempotency.update(row, { sealed: vault.seal(placeOf(id), secret), dueAt: now() + SECRET_KEPT_MS });
+}
+
+/** Keyed: a body may hold a secret that is short enough to be guessed. */
+function keptHash(vault: EngineContext["vault"], { bodyHash }: Repeatable): Uint8Array {
+  return vault.fingerprint(Buffer.from(bodyHash).toString("hex"));
 }
 
 function idOf(caller: Caller, { key, route }: Repeatable): string {

@@ -204,6 +204,7 @@ export const awsIam: Provider = {
       accessKeyId: accessKeyId.describe("The id of an access key that may manage those of the users."),
       secret: z.string().min(16).describe("Its secret access key."),
     }),
+    names: ["accessKeyId"],
     config: settings,
     addresses: (config) => {
       const { iamUrl, stsUrl } = settings.parse(config);

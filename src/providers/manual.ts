@@ -54,7 +54,7 @@ const undescribed: Provider = {
     notes: [
       "On the day that the schedule says an event `key.due` goes out with the runbook, and reminders follow until a value is handed in.",
       "After the old value's grace another one asks to end it, until it is seen refused or somebody says that it is done.",
-      "A GitHub token (`ghp_`, `gho_`, `ghu_`, `ghr_`, `github_pat_`) that leaked is handed in at GitHub's `POST /credentials/revoke`, which ends it: at once if it was replaced already, else after a minute.",
+      "A GitHub token (`ghp_`, `gho_`, `ghu_`, `ghr_`, `github_pat_`) that leaked is handed in at GitHub's `POST /credentials/revoke`, which ends it: at once, or, with `onCompromise` of `hold`, when it was replaced.",
     ],
     unverified: [],
   },

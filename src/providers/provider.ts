@@ -144,6 +144,8 @@ export interface ConnectionShape {
   readonly isOptional: boolean;
   /** Fields of what opens the account, each described. Absent where the key itself does, and a connection only holds settings. */
   readonly credential?: z.ZodType<Record<string, string>>;
+  /** Those of its fields that are no secrets, but name one. */
+  readonly names?: readonly string[];
   /** Settings, each described. */
   readonly config: z.ZodType<Record<string, unknown>>;
   /** Where values are sent, by settings that fit: absolute addresses. */

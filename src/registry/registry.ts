@@ -3,6 +3,7 @@
  * its history had come.
  * Small and rarely written: a keyring reports only when its next start comes nearer.
  */
+import { z } from "zod";
 import { sameBytes } from "../crypto/hash.ts";
 import { secureRandom } from "../crypto/random.ts";
 import type { Failure } from "../errors/catalogue.ts";
@@ -57,7 +58,15 @@ export interface GithubKeys {
   keys: Record<string, string>;
   /** When they were last asked for, whatever the answer. Milliseconds since the epoch. */
   askedAt: number;
+  /** Whether they came when they were last asked for. */
+  isWhole: boolean;
 }
+
+const githubKeysSchema: z.ZodType<GithubKeys> = z.object({
+  keys: z.record(z.string(), z.string()),
+  askedAt: z.number(),
+  isWhole: z.boolean(),
+});
 
 /** A query may carry 100 parameters. */
 const MAX_CODES = 100;
@@ -290,7 +299,7 @@ export class Registry extends Anchors {
   /** GitHub's public keys as they were last fetched, or null before that. */
   githubKeys(): GithubKeys | null {
     const [row] = this.#sql.all<{ value: string }>("SELECT value FROM setting WHERE name = 'githubKeys'");
-    return row ? (JSON.parse(row.value) as GithubKeys) : null;
+    return row ? githubKeysSchema.parse(JSON.parse(row.value)) : null;
   }
 
   /** Keeps them. */

@@ -141,7 +141,8 @@ export function findObstacle({ store, now }: EngineContext): { waitsFor: string;
     return { waitsFor, until: Math.min(hold.until ?? Infinity, later) };
   }
   // They are taken up first, so one that is still due has found no place.
-  const emergencyAt = store.due.earliestAt(LANES.emergencies) ?? Infinity;
+  const urgent = [LANES.reports, LANES.emergencies].map((lane) => store.due.earliestAt(lane) ?? Infinity);
+  const emergencyAt = Math.min(...urgent);
   return emergencyAt <= now()
     ? { waitsFor: "an emergency, which goes first", until: now() + EMERGENCY_MS }
     : undefined;

@@ -49,6 +49,9 @@ const SUBSCRIPTION_WEIGHT = 2;
 
 /** Reports of leaks that one commit acts on. */
 const REPORTS_AT_ONCE = 4;
+/** Alerts that are being read at once, so that those whose service hangs hold up no other report. */
+const ALERTS_IN_FLIGHT = 16;
+const ALERT_WAITS_MS = 1_000;
 
 /** What this very instance is at. */
 export class InFlight {
@@ -63,12 +66,17 @@ export class InFlight {
 
   /** How many more rows of a lane may be taken. */
   room(lane: Lane): number {
-    return Math.max(0, Math.min(MAX_IN_FLIGHT - (this.#counts.get(lane) ?? 0), this.#left));
+    return Math.max(0, Math.min(MAX_IN_FLIGHT - this.count(lane), this.#left));
   }
 
   /** Whether a new invocation would have room for more of a lane. */
   wouldHaveRoom(lane: Lane): boolean {
-    return (this.#counts.get(lane) ?? 0) < MAX_IN_FLIGHT;
+    return this.count(lane) < MAX_IN_FLIGHT;
+  }
+
+  /** How many rows of a lane are being worked on. */
+  count(lane: Lane): number {
+    return this.#counts.get(lane) ?? 0;
   }
 
   holds(kind: Claim["kind"], row: Claim["row"]): boolean {
@@ -87,7 +95,7 @@ export class InFlight {
   }
 
   #count(lane: Lane, by: number): void {
-    this.#counts.set(lane, (this.#counts.get(lane) ?? 0) + by);
+    this.#counts.set(lane, this.count(lane) + by);
   }
 }
 
@@ -208,7 +216,10 @@ function claimKind(
     case "compromise": {
       if (isFresh) return { claims: [], seen: 0 };
       const rows = store.compromises.due(lane, now, Math.min(room, REPORTS_AT_ONCE));
-      const asking = rows.filter(({ alert }) => alert !== null);
+      const places = Math.max(0, ALERTS_IN_FLIGHT - inFlight.count(lane));
+      const alerts = rows.filter(({ alert }) => alert !== null);
+      const asking = alerts.slice(0, places);
+      for (const row of alerts.slice(places)) store.compromises.update(row, { dueAt: now + ALERT_WAITS_MS });
       const acted = rows.filter(({ alert }) => alert === null).map((row) => actOnReport(context, row));
       const claims = take(kind, store.compromises, asking).map((row): Claim => ({ kind, row }));
       // What one commit leaves of a report is the next one's.

@@ -55,6 +55,7 @@ export function compromiseVersion(
   const response = respond(context, key, version, actor);
   // What is dead, or is being dealt with, is no news.
   if (response.action === "none" || (isKnown && !isNews(response.action))) return response;
+  if (response.action === "notified" && context.store.leaks.isNotified(version.id)) return response;
   record(context, {
     type: "key.compromised",
     actor,
@@ -147,10 +148,12 @@ function respondToCurrent(
     case "replace-first": {
       const isTimed = choice === "replace-first" && canEnd(context, key, version);
       const now = context.now();
+      // Where only a person could make a replacement, and none is on its way, nothing comes within a minute.
+      const patience = context.providerOf(key).runbook && !rotation ? 0 : REPLACED_WITHIN_MS;
       store.versions.update(version, {
         compromisedAt: version.compromisedAt ?? now,
         urgent: true,
-        ...(isTimed && version.dueAt === null && { dueAt: now + REPLACED_WITHIN_MS }),
+        ...(isTimed && version.dueAt === null && { dueAt: now + patience }),
       });
       break;
     }

@@ -11,6 +11,7 @@ import {
   leakId,
   type ReportSource,
 } from "../store/compromises.ts";
+import type { VersionRow } from "../store/versions.ts";
 import { UNCLAIMED } from "../store/work-table.ts";
 import { compromiseVersion } from "./compromise.ts";
 import { type EngineContext, record } from "./context.ts";
@@ -34,6 +35,8 @@ export interface Report {
   /** What was signed, so that the same once more is known. */
   body?: string;
   items: readonly ReportedLeak[];
+  /** How many things it says that leaked, where that is not as many as the items. */
+  reports?: number;
   /** What leaked has to be asked for first. */
   alert?: AlertRef;
 }
@@ -63,7 +66,7 @@ export function takeReport(context: EngineContext, report: Report): Taken {
   const digest = report.body === undefined ? null : context.vault.fingerprint(report.body);
   const known = digest && store.compromises.byDigest(digest);
   const row =
-    known ??
+    (known && askAgain(context, known)) ??
     store.compromises.insert({
       ...UNCLAIMED,
       id: newId("cmp", now, random),
@@ -71,7 +74,7 @@ export function takeReport(context: EngineContext, report: Report): Taken {
       reporter: report.reporter,
       receivedAt: now,
       digest,
-      reports: report.items.length,
+      reports: report.reports ?? report.items.length,
       leaks: 0,
       actedTo: 0,
       alert: report.alert ?? null,
@@ -80,8 +83,17 @@ export function takeReport(context: EngineContext, report: Report): Taken {
       lastCall: null,
       dueAt: now,
     });
-  const { row: added, count } = addLeaks(context, row, report.items, found);
+  // A name stands for another value by now than when it was first sent, so it is not looked up anew.
+  const isOld = (index: number) => known && report.items[index] && "key" in report.items[index].leaked;
+  const news = found.map((all, index) => (isOld(index) ? [] : all));
+  const { row: added, count } = addLeaks(context, row, report.items, news);
   return { row: added, matched, news: count };
+}
+
+/** An alert that could not be read is asked for once more when it comes again. */
+export function askAgain({ store, now }: EngineContext, row: CompromiseRow): CompromiseRow {
+  const waits = row.alert !== null && row.leaseUntil === null;
+  return waits ? store.compromises.update(row, { attempt: 0, dueAt: now() }) : row;
 }
 
 /** Adds to a report what an alert turned out to be. */
@@ -108,9 +120,13 @@ function addLeaks(
   const seen = new Set(
     row.leaks === 0 ? [] : store.leaks.of(row.id, 0, row.leaks).map((one) => `${one.kind} ${one.subject}`),
   );
+  // A value of a version is taken out of whatever words there are; what else of ours was reported is not known there.
+  const others = items.filter((_, index) => found[index]?.some(({ kind }) => kind !== "version"));
+  const hidden = others.map(({ leaked }) => leaked);
   let count = row.leaks;
   for (const [index, item] of items.entries()) {
-    for (const { kind, subject, version, isByName } of found[index] ?? []) {
+    const words = (text: string | undefined) => wordsOf(context, text, [item.leaked, ...hidden]);
+    for (const { kind, subject, version } of found[index] ?? []) {
       if (seen.has(`${kind} ${subject}`)) continue;
       seen.add(`${kind} ${subject}`);
       store.leaks.insert({
@@ -120,9 +136,9 @@ function addLeaks(
         keyId: version?.keyId ?? null,
         number: version?.number ?? null,
         stage: version?.stage ?? null,
-        source: wordsOf(context, item.source, item.leaked),
-        url: wordsOf(context, item.url, item.leaked),
-        action: isByName && version && restsAt(context, version.keyId) !== null ? "held-back" : null,
+        source: words(item.source),
+        url: words(item.url),
+        action: version && isHeldBack(context, row, item.leaked, version) ? "held-back" : null,
         rotationId: null,
         actedAt: null,
       });
@@ -134,22 +150,41 @@ function addLeaks(
   return { row: store.compromises.update(row, { leaks: count, dueAt: context.now() }), count: news };
 }
 
-/** Words about where something leaked, without it and without any other value of ours. */
-function wordsOf(context: EngineContext, text: string | undefined, leaked: Leaked): string | null {
-  const kept = redact(text, leaked);
+/** Words about where something leaked, without it, without what else leaked, and without any other value of ours. */
+function wordsOf(context: EngineContext, text: string | undefined, leaked: readonly Leaked[]): string | null {
+  let kept: string | null = text ?? null;
+  for (const one of leaked) kept = redact(kept ?? undefined, one);
   return kept === null ? null : withoutValues(context, kept);
+}
+
+/** Whether a key rests, and nothing but a name says that this value of it leaked. Over the API a version may be named by whoever may revoke it. */
+function isHeldBack(
+  context: EngineContext,
+  row: CompromiseRow,
+  leaked: Leaked,
+  version: VersionRow,
+): boolean {
+  if (!("key" in leaked)) return false;
+  const isNamed = leaked.version === undefined || (row.source === "standard" && version.stage === "current");
+  return isNamed && restsAt(context, version.keyId) !== null;
 }
 
 /**
  * Until when a key that is only named has no second emergency rotation, or null: whoever may name it could otherwise keep it rotating. A
- * value that leaked is proof of its own, and so is a version that is named.
+ * value that leaked is proof of its own, and so is a version that is named. Until the replacement is current, the name stands for what
+ * leaked, and to name it again starts nothing.
  */
 export function restsAt({ store, providerOf, now }: EngineContext, keyId: string): number | null {
   const key = store.keys.get(keyId);
-  const last = store.rotations.newest(keyId, "compromise");
-  if (!key || !last || last.live) return null;
+  const last = store.rotations.newestEmergency(keyId);
+  if (!key || !last) return null;
+  const current = store.versions.current(keyId);
+  const isCurrent = current?.number === last.toVersion;
+  if (last.live && !isCurrent) return null;
+  // One that was escalated may have begun long before that.
+  const since = isCurrent ? Math.max(last.startedAt, current?.promotedAt ?? 0) : last.startedAt;
   const rest = Math.max(MIN_REST_MS, cooldownMs(key, providerOf(key).defaultCooldown));
-  const until = last.startedAt + rest;
+  const until = (last.trigger === "compromise" ? last.startedAt : since) + rest;
   return until > now() ? until : null;
 }
 

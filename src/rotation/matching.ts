@@ -24,8 +24,6 @@ export interface Found {
   subject: string;
   /** Of a version. */
   version?: VersionRow;
-  /** Only the key was named: nothing proves that this very value leaked. */
-  isByName?: true;
 }
 
 /** For each thing that was reported, what of ours it is: none, one, or the few that share a value. */
@@ -93,8 +91,7 @@ function findByName(
   if (!key) return [];
   const version =
     number === undefined ? store.versions.current(key.id) : store.versions.byNumber(key.id, number);
-  if (!version) return [];
-  return [{ kind: "version", subject: version.id, version, ...(number === undefined && { isByName: true }) }];
+  return version ? [{ kind: "version", subject: version.id, version }] : [];
 }
 
 function findOthers(context: EngineContext): Map<string, Found[]> {

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { LeakKind } from "../store/compromises.ts";
 import { openAddress } from "./addresses.ts";
 import { credentialPlace, type EngineContext } from "./context.ts";
+import { secretsAt } from "./secret-list.ts";
 import { openSignalSecrets } from "./signals.ts";
 import { openSigningSecrets } from "./signing-secrets.ts";
 
@@ -27,25 +28,29 @@ export function* listOtherSecrets(context: EngineContext): Generator<OtherSecret
 
 function* listAll(context: EngineContext): Generator<OtherSecret> {
   const { store, vault } = context;
-  for (const { id, revision } of store.connections.list("", MANY)) {
+  const now = context.now();
+  for (const { id, provider, revision } of store.connections.list("", MANY)) {
     const sealed = store.connections.revision(id, revision)?.sealed;
     if (!sealed) continue;
     const fields = fieldsSchema.parse(JSON.parse(vault.open(credentialPlace(id, revision), sealed)));
-    for (const secret of Object.values(fields)) yield { kind: "connection", subject: id, secret };
+    const { names = [] } = context.providerOf({ provider, connectionId: id }).connection ?? {};
+    for (const [field, secret] of Object.entries(fields)) {
+      if (!names.includes(field)) yield { kind: "connection", subject: id, secret };
+    }
   }
   for (const row of store.destinations.list("", MANY)) {
-    for (const { secret } of openSigningSecrets(context, row)) {
+    for (const secret of secretsAt(openSigningSecrets(context, row), now)) {
       yield { kind: "destination", subject: row.id, secret };
     }
   }
   for (const row of store.subscriptions.list("", MANY)) {
     const { url, secrets } = openAddress(context, row);
-    for (const { secret } of secrets) yield { kind: "subscription", subject: row.id, secret };
+    for (const secret of secretsAt(secrets, now)) yield { kind: "subscription", subject: row.id, secret };
     // The address of a chat's webhook is a credential itself.
     if (row.format !== "standard") yield { kind: "subscription", subject: row.id, secret: url };
   }
   for (const row of store.signals.all()) {
-    for (const { secret } of openSignalSecrets(context, row)) {
+    for (const secret of secretsAt(openSignalSecrets(context, row), now)) {
       yield { kind: "signal", subject: row.id, secret };
     }
   }

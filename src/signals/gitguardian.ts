@@ -42,7 +42,7 @@ export const gitguardian: SignedSource = {
       source: "GitGuardian",
       ...(url !== undefined && { url }),
     }));
-    return items.length > 0 ? { kind: "leaks", items } : { kind: "nothing" };
+    return items.length > 0 ? { kind: "leaks", items, reports: 1 } : { kind: "nothing" };
   },
 };
 

@@ -5,16 +5,17 @@
 import { p256 } from "@noble/curves/nist.js";
 import { z } from "zod";
 import { sha256 } from "../crypto/hash.ts";
-import { MAX_ITEMS, MAX_VALUE_LENGTH, parseJson } from "./signal.ts";
+import { MAX_ITEMS, parseJson } from "./signal.ts";
 
+/** What is beside a token may be odd, as others choose the names of files: it costs the token nothing. */
 const found = z.object({
-  token: z.string().min(1).max(MAX_VALUE_LENGTH),
-  type: z.string().max(200).default(""),
-  url: z.string().max(4_096).nullish(),
-  source: z.string().max(200).nullish(),
+  token: z.string().min(1),
+  type: z.string().catch(""),
+  url: z.string().nullish().catch(null),
+  source: z.string().nullish().catch(null),
 });
 
-const batch = z.array(found).min(1).max(MAX_ITEMS);
+const batch = z.array(z.unknown()).min(1).max(MAX_ITEMS);
 
 export type FoundToken = z.infer<typeof found>;
 
@@ -62,7 +63,11 @@ function pointOf(pem: string): Uint8Array | undefined {
 /** The tokens of a report, or undefined when it is not one. */
 export function readBatch(body: Uint8Array): FoundToken[] | undefined {
   const { success, data } = batch.safeParse(parseJson(body));
-  return success ? data : undefined;
+  const tokens = (success ? data : []).flatMap((one) => {
+    const read = found.safeParse(one);
+    return read.success ? [read.data] : [];
+  });
+  return tokens.length > 0 ? tokens : undefined;
 }
 
 /** What GitHub is told of a report. */

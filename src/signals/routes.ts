@@ -9,15 +9,16 @@ import { Problem, unwrap } from "../api/problem.ts";
 import { answer, problems } from "../api/schemas.ts";
 import { parseToken } from "../issuer/token.ts";
 import type { Signal } from "../keyring/methods/compromises.ts";
+import type { SignalKeys } from "../keyring/operations/signals.ts";
 import { keyringOf } from "../keyring/stub.ts";
 import { Gate } from "../outbound/gate.ts";
 import { SIGNAL_SOURCES, type SignalSource } from "../store/signals.ts";
 import { gitguardian } from "./gitguardian.ts";
 import { githubAlert } from "./github-alert.ts";
-import { findGithubKey } from "./github-keys.ts";
+import { findGithubKey, UNKNOWN_YET } from "./github-keys.ts";
 import { type FoundToken, feedbackOf, isSignedByKey, readBatch } from "./github-partner.ts";
 import { takeReportOf } from "./limits.ts";
-import { secretsOf } from "./secrets.ts";
+import { FRESH_MS, KEPT_MS, secretsOf } from "./secrets.ts";
 import type { Incoming, SignedSource } from "./signal.ts";
 import { standard } from "./standard.ts";
 
@@ -88,18 +89,19 @@ export function addSignals(app: OpenAPIHono<{ Bindings: Env }>): void {
   app.openAPIRegistry.registerPath(signed);
 
   app.post("/hooks/github", async (c) => {
-    const incoming = await receive(c, "github");
+    const incoming = await receive(c, admit(c, "github"));
     const tokens = await readPartner(c, incoming);
     return c.json(feedbackOf(tokens, await reportToAll(c, tokens, incoming)), 200);
   });
 
   app.post("/hooks/:code/:source{github|gitguardian|standard}", async (c) => {
     const { code, source } = c.req.param();
-    const incoming = await receive(c, source);
     if (!isSource(source)) throw new Problem({ code: "route-unknown" });
-    // An unknown keyring is answered like a wrong signature, and is not opened.
+    const now = admit(c, source);
+    // An unknown keyring is answered like a wrong signature, and is not opened; its body is not even read.
     const found = await findByCode(c.env, code);
     if (!found.ok) throw new Problem(found.error.code === "rate-limited" ? found.error : INVALID);
+    const incoming = await receive(c, now);
     if (source === "github" && incoming.headers.has("github-public-key-signature")) {
       const tokens = await readPartner(c, incoming);
       const items = tokens.map(itemOf);
@@ -111,11 +113,15 @@ export function addSignals(app: OpenAPIHono<{ Bindings: Env }>): void {
   });
 }
 
-async function receive(c: AppContext, source: string): Promise<Incoming> {
+/** Counts a report of an address. Returns the time, milliseconds since the epoch. */
+function admit(c: AppContext, source: string): number {
   const now = Date.now();
-  const address = c.req.header("cf-connecting-ip") ?? "";
-  const waitSeconds = takeReportOf(address, source, now);
+  const waitSeconds = takeReportOf(c.req.header("cf-connecting-ip") ?? "", source, now);
   if (waitSeconds > 0) throw new Problem({ code: "rate-limited", retryAfterSeconds: waitSeconds });
+  return now;
+}
+
+async function receive(c: AppContext, now: number): Promise<Incoming> {
   return { headers: c.req.raw.headers, body: new Uint8Array(await c.req.arrayBuffer()), now };
 }
 
@@ -123,6 +129,7 @@ async function receive(c: AppContext, source: string): Promise<Incoming> {
 async function readPartner(c: AppContext, { headers, body }: Incoming): Promise<FoundToken[]> {
   const identifier = headers.get("github-public-key-identifier") ?? "";
   const pem = await findGithubKey(c.env, identifier);
+  if (pem === UNKNOWN_YET) throw new Problem({ code: "keys-unknown", retryAfterSeconds: 60 });
   const signature = headers.get("github-public-key-signature") ?? "";
   if (pem === undefined || !isSignedByKey(pem, signature, body)) throw new Problem(INVALID);
   const tokens = readBatch(body);
@@ -153,10 +160,13 @@ async function reportToAll(
       for (const [nth, index] of places.entries()) matched[index] = told.matched[nth] ?? false;
     }),
   );
-  await Promise.all(reports);
+  // Each is served whatever becomes of the others; what was taken in is known when the report comes again.
+  const ended = await Promise.allSettled(reports);
+  if (ended.some(({ status }) => status === "rejected")) throw new Problem({ code: "report-incomplete" });
   return matched;
 }
 
+/** The secrets are those that the Worker has kept; then fresh ones; then, if the keyring has others by now, its present ones. */
 async function reportSigned(
   c: AppContext,
   code: string,
@@ -164,30 +174,34 @@ async function reportSigned(
   incoming: Incoming,
 ): Promise<void> {
   const kind = SIGNED[source];
-  let keys = await secretsOf(c.env, code, source);
-  let isSigned = kind.verify(incoming, keys.secrets);
-  if (!isSigned) {
-    keys = await secretsOf(c.env, code, source, { isFresh: true });
-    isSigned = kind.verify(incoming, keys.secrets);
-  }
-  if (!isSigned) throw new Problem(INVALID);
+  const isSigned = ({ secrets }: SignalKeys) => kind.verify(incoming, secrets);
+  let keys = await secretsOf(c.env, code, source, KEPT_MS);
+  if (!isSigned(keys)) keys = await secretsOf(c.env, code, source, FRESH_MS);
+  if (!isSigned(keys)) throw new Problem(INVALID);
   const read = kind.read(incoming);
-  const { revision, connectionId } = keys;
-  const body = textOf(incoming);
-  switch (read.kind) {
-    case "unreadable":
-      throw new Problem({ code: "invalid", errors: [{ path: read.path, message: read.message }] });
-    case "nothing":
-      return;
-    case "leaks":
-      await report(c, code, { source, revision, body, items: read.items });
-      return;
-    case "alert": {
-      const { repository, number } = read;
-      const alert = { connectionId, repository, number };
-      await report(c, code, { source: "github-alert", revision, body, items: [], alert });
-    }
+  if (read.kind === "unreadable")
+    throw new Problem({ code: "invalid", errors: [{ path: read.path, message: read.message }] });
+  if (read.kind === "nothing") return;
+  const send = ({ revision, connectionId }: SignalKeys) =>
+    keyringOf(c.env, code).acceptSignal({
+      revision,
+      body: textOf(incoming),
+      ...(read.kind === "alert"
+        ? {
+            source: "github-alert",
+            items: [],
+            alert: { connectionId, repository: read.repository, number: read.number },
+          }
+        : { source, items: read.items, ...(read.reports !== undefined && { reports: read.reports }) }),
+    });
+  const taken = await send(keys);
+  if (taken.ok || taken.error.code !== INVALID.code) {
+    unwrap(taken);
+    return;
   }
+  const present = await secretsOf(c.env, code, source, 0);
+  if (!isSigned(present)) throw new Problem(INVALID);
+  unwrap(await send(present));
 }
 
 async function report(c: AppContext, code: string, signal: Signal): Promise<{ matched: boolean[] }> {

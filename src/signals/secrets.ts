@@ -6,24 +6,33 @@ import type { SignalKeys } from "../keyring/operations/signals.ts";
 import { keyringOf } from "../keyring/stub.ts";
 import type { SignalSource } from "../store/signals.ts";
 
-const KEPT_MS = 60_000;
+/** As long as secrets are used without a question. */
+export const KEPT_MS = 60_000;
 /** With secrets that are older a signature that does not fit is looked at again. */
-const FRESH_MS = 2_000;
+export const FRESH_MS = 2_000;
 const MAX_KEPT = 10_000;
 
 const kept = new Map<string, { keys: SignalKeys; at: number }>();
 
-/** The secrets of a source, of which a keyring that does not answer has none. */
+/** Forgets what it knows of a source that was changed just now. Other instances of the Worker find out by themselves. */
+export function forgetSecrets(code: string, source: SignalSource): void {
+  kept.delete(`${code}/${source}`);
+}
+
+/**
+ * The secrets of a source, of which a keyring that does not answer has none.
+ * @param maxAgeMs how long ago they may have been asked for
+ */
 export async function secretsOf(
   env: Env,
   code: string,
   source: SignalSource,
-  { isFresh = false } = {},
+  maxAgeMs: number,
 ): Promise<SignalKeys> {
   const name = `${code}/${source}`;
   const now = Date.now();
   const known = kept.get(name);
-  if (known && now - known.at < (isFresh ? FRESH_MS : KEPT_MS)) return known.keys;
+  if (known && Math.abs(now - known.at) < maxAgeMs) return known.keys;
   const answer = await keyringOf(env, code).signalKeys(source);
   const keys = answer.ok ? answer.value : { secrets: [], connectionId: null, revision: 0 };
   if (kept.size >= MAX_KEPT) kept.clear();

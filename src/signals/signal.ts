@@ -12,7 +12,8 @@ export interface Incoming {
 
 /** What a source says, once its signature was found good. `nothing`: no leak is reported, or not of a kind that this is for. */
 export type Reading =
-  | { kind: "leaks"; items: ReportedLeak[] }
+  /** `reports`: how many things it says that leaked, where that is not as many as the texts to compare. */
+  | { kind: "leaks"; items: ReportedLeak[]; reports?: number }
   | { kind: "alert"; repository: string; number: number }
   | { kind: "nothing" }
   | { kind: "unreadable"; path: string; message: string };

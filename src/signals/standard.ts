@@ -10,7 +10,7 @@ const place = {
 
 const leak = z.union([
   z.strictObject({ secret: z.string().min(MIN_VALUE_LENGTH).max(MAX_VALUE_LENGTH), ...place }),
-  z.strictObject({ fingerprint: z.string().regex(/^[0-9a-f]{64}$/), ...place }),
+  z.strictObject({ fingerprint: z.string().regex(/^[0-9a-fA-F]{64}$/), ...place }),
   z.strictObject({
     key: z.string().min(1).max(100),
     version: z.int().min(1).max(1e9).optional(),

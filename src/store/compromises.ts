@@ -111,6 +111,11 @@ export class CompromiseTable extends WorkTable<CompromiseRow> {
     return this.select("WHERE digest = ?", digest)[0];
   }
 
+  /** Those whose alert was not read yet. */
+  unread(): CompromiseRow[] {
+    return this.select("WHERE alert IS NOT NULL");
+  }
+
   /** A page, newest first. `before` is an id, or empty for the first page. */
   list(before: string, limit: number, isMatched: boolean | undefined): CompromiseRow[] {
     const only = isMatched === undefined ? "" : isMatched ? "AND leaks > 0" : "AND leaks = 0";
@@ -177,6 +182,11 @@ export class LeakTable extends Table<LeakRow> {
       `${compromiseId}/~`,
     );
     return row ?? { open: 0, lastDeadAt: null };
+  }
+
+  /** Whether it was said before that nothing is done about a version. */
+  isNotified(subject: string): boolean {
+    return this.select("WHERE subject = ? AND action = 'notified' LIMIT 1", subject).length > 0;
   }
 
   /** Forgets all leaks of a report. */

@@ -1,6 +1,7 @@
 /**
  * The only work queue. Each kind of work has a lane, so that what hangs in one holds up no other: rotations, versions on their way
- * out, deliveries, records for the edge, subscriptions (with the keyring's own chores), and emergencies of every kind before all of them. These have the alarm; scheduled starts have a lane that cron
+ * out, deliveries, records for the edge, subscriptions (with the keyring's own chores), and before all of them reports of leaks, then
+ * emergencies of every kind. These have the alarm; scheduled starts have a lane that cron
  * picks up. The lane comes first in the key, so that the earliest entry of each is one row read.
  */
 import type { HeldSql, Holder } from "./held-sql.ts";
@@ -35,13 +36,16 @@ export const LANES = {
   edge: 6,
   batches: 7,
   subscriptions: 5,
+  reports: 8,
 } as const;
 
 export type Lane = (typeof LANES)[keyof typeof LANES];
 
 /** What has the alarm, in the order in which it is taken up, and the kinds of work that each lane carries. */
 export const WORK_LANES = [
-  { lane: LANES.emergencies, kinds: ["compromise", "version", "rotation", "delivery"] },
+  // What a report leads to is known at once, however full the lane of emergencies is.
+  { lane: LANES.reports, kinds: ["compromise"] },
+  { lane: LANES.emergencies, kinds: ["version", "rotation", "delivery"] },
   { lane: LANES.versions, kinds: ["version"] },
   // Before the rotations that they start; a lane of their own, so that no other work's entries are read in vain.
   { lane: LANES.batches, kinds: ["batch"] },
@@ -66,7 +70,7 @@ const LANE_OF = {
   edge: LANES.edge,
   subscription: LANES.subscriptions,
   chore: LANES.subscriptions,
-  compromise: LANES.emergencies,
+  compromise: LANES.reports,
 } as const satisfies Record<DueKind, Lane>;
 
 /** The lane of work that is, or is not, an emergency. */

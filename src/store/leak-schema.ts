@@ -29,6 +29,7 @@ export const LEAK_SCHEMA = `
     dueAt INTEGER
   ) STRICT, WITHOUT ROWID;
   CREATE UNIQUE INDEX compromiseDigest ON compromise (digest) WHERE digest IS NOT NULL;
+  CREATE INDEX compromiseAlert ON compromise (id) WHERE alert IS NOT NULL;
 
   CREATE TABLE leak (
     id TEXT PRIMARY KEY,
@@ -43,4 +44,5 @@ export const LEAK_SCHEMA = `
     rotationId TEXT,
     actedAt INTEGER
   ) STRICT, WITHOUT ROWID;
+  CREATE INDEX leakNotified ON leak (subject) WHERE action = 'notified';
   `;

@@ -116,7 +116,7 @@ export const NEW_ROTATION = {
   batchId: null,
 } satisfies Partial<RotationRow>;
 
-/** As far back as one looks for the newest of a kind. */
+/** As far back as one looks for the newest emergency. */
 const NEWEST = 20;
 
 export class RotationTable extends WorkTable<RotationRow> {
@@ -175,9 +175,9 @@ export class RotationTable extends WorkTable<RotationRow> {
     return this.getBy(liveName(keyId), "WHERE keyId = ? AND live = 1", keyId);
   }
 
-  /** The newest rotation of a key with this trigger. Reads its newest ones only. */
-  newest(keyId: string, trigger: Trigger): RotationRow | undefined {
-    return this.list(keyId, "", NEWEST).find((row) => row.trigger === trigger);
+  /** The newest rotation of a key that replaces, or replaced, what leaked. Reads its newest ones only. */
+  newestEmergency(keyId: string): RotationRow | undefined {
+    return this.list(keyId, "", NEWEST).find(({ trigger, urgent }) => trigger === "compromise" || urgent);
   }
 
   /** How many rotations are live. Reads as many index rows. */

@@ -1,6 +1,13 @@
 /** GitHub tokens: tested, read alerts with, and handed in where GitHub ends them when they leaked. */
+
+import { env } from "cloudflare:workers";
 import { HttpResponse, http } from "msw";
 import { describe, expect, it } from "vitest";
+import { createOutbound } from "../../src/outbound/port.ts";
+import { createTransport } from "../../src/outbound/transport.ts";
+import { findDesk } from "../../src/providers/leak-desk.ts";
+import type { EngineContext } from "../../src/rotation/context.ts";
+import { handIn } from "../../src/rotation/leak-desks.ts";
 import { pass } from "../support/clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { quiet, ring } from "../support/inside.ts";
@@ -77,7 +84,7 @@ describe("a GitHub token that only a person can replace", () => {
     expect(version).toMatchObject({ stage: "revoked", confirmed: true, endReason: "compromised" });
   });
 
-  it("and that leaked while it is current: a person is asked, and after a minute it is handed in", async () => {
+  it("and that leaked while it is current is handed in at once, and a person asked for the next one", async () => {
     const token = tokenOf("current");
     const github = serve(token);
     const scene = await makeScene();
@@ -85,14 +92,24 @@ describe("a GitHub token that only a person can replace", () => {
     expect((await leak(scene, token)).items).toMatchObject([{ action: "asked" }]);
     const [event] = await scene.events("key.compromised");
     expect(event?.data).toMatchObject({ do: "replace", runbook: RUNBOOK.text });
-    pass("59s");
-    await ring(scene);
-    expect(github.handedIn).toEqual([]);
-    pass("2s");
-    await ring(scene);
+    await quiet(scene);
     expect(github.handedIn).toEqual([{ credentials: [token], authorization: null }]);
     // Nothing tests this key, so that it is dead is GitHub's word.
     expect((await scene.read("bot")).versions).toMatchObject([{ stage: "revoked", confirmed: false }]);
+  });
+
+  it("and that is to be held lives until a person hands in the next one", async () => {
+    const [token, next] = [tokenOf("held"), tokenOf("next")];
+    const github = serve(token, next);
+    const scene = await makeScene();
+    await makeManual(scene, "bot", token, { policy: { onCompromise: "hold" } });
+    expect((await leak(scene, token)).items).toMatchObject([{ action: "asked" }]);
+    pass("1h");
+    await ring(scene);
+    expect(github.handedIn).toEqual([]);
+    await scene.must("PUT", "/v1/keys/bot/value", { fields: { secret: next } });
+    await quiet(scene);
+    expect(github.handedIn).toEqual([{ credentials: [token], authorization: null }]);
   });
 
   it("of another service is never handed in: a person ends it, as the event says", async () => {
@@ -148,6 +165,22 @@ describe("handing in", () => {
     expect(new Set(github.handedIn.flatMap(({ credentials }) => credentials))).toEqual(
       new Set(names.map(tokenOf)),
     );
+  });
+
+  it("takes a thousand a call, and no more", async () => {
+    const names = Array.from({ length: 1_001 }, (_, index) => tokenOf(`bot-${index}`));
+    const github = serve(...names);
+    const desk = findDesk({ secret: tokenOf("any") });
+    if (!desk) throw new Error("no desk for a token of GitHub");
+    const outbound = createOutbound({
+      allowlist: undefined,
+      transport: createTransport(env.KEYS),
+      now: () => Date.now(),
+    });
+    const context = { outbound, spend: () => 0 } as unknown as EngineContext;
+    const results = await Promise.all(names.map((secret) => handIn(context, desk, secret)));
+    expect(new Set(results.map(({ kind }) => kind))).toEqual(new Set(["revoked"]));
+    expect(github.handedIn.map(({ credentials }) => credentials.length)).toEqual([1_000, 1]);
   });
 
   it("keeps to 60 calls an hour, and goes on when there are more", async () => {

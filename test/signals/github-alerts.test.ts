@@ -1,15 +1,15 @@
 /** Alerts of repositories over HTTP: signed, without the value, which is fetched over a connection. */
 import { runInDurableObject } from "cloudflare:test";
 import { createHmac } from "node:crypto";
-import { HttpResponse, http } from "msw";
+import { delay, HttpResponse, http } from "msw";
 import { describe, expect, it } from "vitest";
 import { request } from "../support/api.ts";
 import { pass } from "../support/clock.ts";
 import { eventually } from "../support/eventually.ts";
-import { stubOf } from "../support/inside.ts";
+import { ring, stubOf } from "../support/inside.ts";
 import { network } from "../support/network.ts";
 import { makeScene, type Scene } from "../support/scene.ts";
-import { closed, reports, setUp } from "./support.ts";
+import { closed, reports, sendStandard, setUp } from "./support.ts";
 
 describe("a repository's alerts", () => {
   const REPOSITORY = "acme/app";
@@ -133,14 +133,59 @@ describe("a repository's alerts", () => {
     expect(await closed(scene)).toMatchObject({ leaks: 1, problem: null });
   });
 
-  it("without a connection say what is missing", async () => {
+  it("without a connection say what is missing, and are read as soon as there is one", async () => {
     const scene = await makeScene();
+    const { secret: leaked } = await scene.key({});
     await setUp(scene, "github", { secret: "a-webhook-secret-of-ours" });
     await send(scene, "a-webhook-secret-of-ours", alert("created"));
     await eventually(async () => {
       const [one] = await reports(scene);
       expect(one?.problem).toContain("PUT /v1/signals/github");
     });
+    serveAlert(leaked);
+    await connect(scene);
+    expect(await closed(scene)).toMatchObject({ leaks: 1, problem: null });
+    expect(await scene.verdict(leaked)).toBe("revoked");
+  });
+
+  it("that nobody could read for long are given up, and asked for again when they come again", async () => {
+    const scene = await makeScene();
+    const { secret: leaked } = await scene.key({});
+    const secret = await connect(scene);
+    network.use(http.get(alertUrl, () => new HttpResponse("no", { status: 404 })));
+    await send(scene, secret, alert("created"));
+    await eventually(async () => {
+      pass("1d");
+      await ring(scene);
+      expect(await reports(scene)).toMatchObject([{ state: "unreadable", leaks: 0 }]);
+    }, 20_000);
+    expect((await scene.events("compromise.unread")).at(-1)?.data).toMatchObject({ isTriedAgain: false });
+    network.resetHandlers();
+    serveAlert(leaked);
+    await send(scene, secret, alert("created"));
+    expect(await closed(scene)).toMatchObject({ leaks: 1, problem: null });
+    expect(await reports(scene)).toHaveLength(1);
+  });
+
+  it("whose service hangs hold up no other report", async () => {
+    const scene = await makeScene();
+    const { secret: leaked } = await scene.key({});
+    const secret = await connect(scene);
+    const hung = new Set<string>();
+    network.use(
+      http.get("https://api.github.com/repos/acme/app/secret-scanning/alerts/:number", async ({ params }) => {
+        hung.add(String(params.number));
+        await delay("infinite");
+      }),
+    );
+    for (let number = 1; number <= 40; number++) {
+      await send(scene, secret, { ...alert("created"), alert: { number } });
+    }
+    await eventually(() => expect(hung.size).toBe(16));
+    const standardSecret = await setUp(scene, "standard");
+    await sendStandard(scene, standardSecret, { secret: leaked, source: "scan" });
+    await eventually(async () => expect(await scene.verdict(leaked)).toBe("revoked"));
+    expect(hung.size).toBe(16);
   });
 
   it("are not believed by a secret that is not the keyring's", async () => {

@@ -250,9 +250,18 @@ describe("GitHub's partner programme", () => {
       expect((await partner("/hooks/github", [{ token: "any-token" }])).status).toBe(200);
     });
 
-    it("that do not come refuse nothing that is known, and believe nothing else", async () => {
+    it("that do not come refuse nothing that is known, and believe nothing else: GitHub is to come again", async () => {
       network.use(http.get(KEYS_URL, () => new HttpResponse("no", { status: 503 })));
-      expect((await partner("/hooks/github", [{ token: "any-token" }])).status).toBe(401);
+      const answer = await partner("/hooks/github", [{ token: "any-token" }]);
+      expect(answer).toMatchObject({ status: 503, body: { code: "keys-unknown" } });
+      network.resetHandlers();
+      serveKeys({ [identifier]: github.pem });
+      expect((await partner("/hooks/github", [{ token: "any-token" }])).status).toBe(503);
+      pass("61s");
+      expect((await partner("/hooks/github", [{ token: "any-token" }])).status).toBe(200);
+      network.use(http.get(KEYS_URL, () => new HttpResponse("no", { status: 503 })));
+      pass("2d");
+      expect((await partner("/hooks/github", [{ token: "any-token" }])).status).toBe(200);
     });
   });
 });

@@ -11,7 +11,7 @@ import { eventually } from "../support/eventually.ts";
 import { stubOf } from "../support/inside.ts";
 import { network } from "../support/network.ts";
 import { makeScene, type Scene } from "../support/scene.ts";
-import { closed, reports, sendStandard, setUp } from "./support.ts";
+import { closed, reports, sendStandard, setUp, standardHeaders } from "./support.ts";
 
 describe("GitGuardian", () => {
   function send(scene: Scene, secret: string, message: unknown) {
@@ -116,6 +116,57 @@ describe("anything that signs by Standard Webhooks", () => {
     expect(await scene.verdict(fresh)).toBe("revoked");
   });
 
+  it("the same signed report by name is acted on once, though the new value is not delivered yet", async () => {
+    const scene = await makeScene();
+    const receiver = await scene.webhook("shop");
+    await scene.key({ destinations: ["shop"], policy: { cooldown: "1h" } });
+    receiver.refuseDeliveries();
+    const secret = await setUp(scene, "standard");
+    const data = { key: "billing", source: "scan" };
+    const body = JSON.stringify({ type: "secret.leaked", timestamp: new Date().toISOString(), data });
+    const send = () =>
+      request(null, "POST", `/hooks/${scene.code}/standard`, {
+        rawBody: body,
+        headers: standardHeaders(secret, body),
+      });
+    expect((await send()).status).toBe(202);
+    await eventually(async () => expect((await scene.stages())[1]).toBe("current"));
+    for (let times = 0; times < 3; times++) {
+      expect((await send()).status).toBe(202);
+      // Another report by name, or by the number of what is current now, rests as well.
+      for (const named of [{ key: "billing" }, { key: "billing", version: 2 }]) {
+        await sendStandard(scene, secret, { ...named, source: `scan ${times}` });
+      }
+    }
+    await eventually(async () => {
+      const all = await reports(scene);
+      expect(all).toHaveLength(7);
+      expect(all.filter(({ state }) => state === "acting")).toEqual([]);
+    });
+    expect(await scene.rotations()).toHaveLength(1);
+  });
+
+  it("rests after a rotation that a leak made urgent, as after one that it began", async () => {
+    const scene = await makeScene();
+    const receiver = await scene.webhook("shop");
+    await scene.key({ destinations: ["shop"], policy: { cooldown: "1h" } });
+    receiver.refuseDeliveries();
+    // A rotation by hand that is under way when the leak is reported.
+    await scene.must("POST", "/v1/keys/billing/rotate");
+    const secret = await setUp(scene, "standard");
+    await sendStandard(scene, secret, { key: "billing", version: 1, source: "scan" });
+    await closedOrHeld(scene, 1);
+    pass("11m");
+    // The key's own cooldown counts where it is longer than ten minutes.
+    await sendStandard(scene, secret, { key: "billing", source: "scan" });
+    await closedOrHeld(scene, 2);
+    expect(await scene.rotations()).toHaveLength(1);
+    pass("50m");
+    await sendStandard(scene, secret, { key: "billing", source: "scan" });
+    await closedOrHeld(scene, 3);
+    expect(await scene.rotations()).toHaveLength(2);
+  });
+
   async function closedOrHeld(scene: Scene, count: number): Promise<void> {
     await eventually(async () => {
       const all = await reports(scene);
@@ -144,9 +195,25 @@ describe("the secret of a source", () => {
     expect((await sendStandard(scene, old, data)).status).toBe(401);
     expect((await sendStandard(scene, fresh, data)).status).toBe(202);
     expect((await scene.keyring.call("DELETE", "/v1/signals/standard")).status).toBe(204);
-    // At once, whatever an isolate still knows.
+    // At once, whatever an isolate still knows; and so is a new one.
     expect((await sendStandard(scene, fresh, data)).status).toBe(401);
     expect((await scene.must<{ items: unknown[] }>("GET", "/v1/signals")).items).toEqual([]);
+    const again = await setUp(scene, "standard");
+    expect((await sendStandard(scene, again, data)).status).toBe(202);
+  });
+
+  it("that another instance of the Worker does not know yet is asked for", async () => {
+    const scene = await makeScene();
+    const old = await setUp(scene, "standard");
+    const data = { secret: "nobody-has-this-value", source: "s" };
+    expect((await sendStandard(scene, old, data)).status).toBe(202);
+    // As if it was changed by way of another instance.
+    const changed = await runInDurableObject(stubOf(scene), (object) =>
+      object.setSignal({ credential: { kind: "root" } }, "standard", {}),
+    );
+    if (!changed.ok || changed.value.secret === undefined) throw new Error("no secret was made");
+    pass("3s");
+    expect((await sendStandard(scene, changed.value.secret, data)).status).toBe(202);
   });
 
   it("that is given is not told again; one that fits no source is refused", async () => {

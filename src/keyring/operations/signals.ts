@@ -3,6 +3,7 @@ import type { Failure } from "../../errors/catalogue.ts";
 import { newSigningSecret } from "../../events/signing.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { type EngineContext, record } from "../../rotation/context.ts";
+import { askAgain } from "../../rotation/leak-reports.ts";
 import { overlapEndsAt, secretsAt, withNew } from "../../rotation/secret-list.ts";
 import { openSignalSecrets, sealSignalSecrets } from "../../rotation/signals.ts";
 import { SIGNAL_SOURCES, type SignalRow, type SignalSource } from "../../store/signals.ts";
@@ -89,6 +90,8 @@ export function setSignal(
         createdBy: caller.id,
         ...patch,
       });
+  // What could not be read for want of a connection may be readable now.
+  if (input.connection) for (const unread of store.compromises.unread()) askAgain(context, unread);
   const changed = Object.keys(input).sort().join(" ") || "secret";
   record(context, { type: "signal.updated", actor: caller.id, data: { source, changed } });
   return ok({ signal: viewSignal(context, row, origin), ...(made !== undefined && { secret: made }) });

@@ -24,6 +24,7 @@ export async function readAlert(context: EngineContext, { alert }: CompromiseRow
     config: {},
     connection,
     old: undefined,
+    isUrgent: true,
   });
   return provider.readAlert(port, alert);
 }
@@ -52,7 +53,8 @@ export function settleAlert(context: EngineContext, row: CompromiseRow, result: 
     ...freed,
     attempt: row.attempt + 1,
     problem,
-    ...(isOver ? { alert: null, dueAt: null } : { dueAt: context.now() + wait }),
+    // It stays: it is asked for again when it comes again, or when it has another connection.
+    dueAt: isOver ? null : context.now() + wait,
   });
   if (row.attempt > 0 && !isOver) return;
   const { repository = null, number = null } = row.alert ?? {};
