@@ -1,6 +1,9 @@
 /** A person's yes: to the question that was asked, of who was asked it, in time, and to no other. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
+import { sha256 } from "../../src/crypto/hash.ts";
+import { type Asked, isAnswerTo, makeState } from "../../src/mcp/consent.ts";
+import type { Visitor } from "../../src/mcp/tool.ts";
 import { type McpCaller, type McpScene, makeMcpScene } from "./caller.ts";
 
 const ABLE = { capabilities: { elicitation: {} } };
@@ -149,4 +152,19 @@ describe("a yes", () => {
     }
     expect(await stagesOf(scene, "one")).toBe("1 current");
   });
+});
+
+it("a yes is bound to the tool, also where two take the same arguments", async () => {
+  const ask = (work: (keyring: object) => Promise<{ value: string }>) =>
+    work({
+      signQuestion: async (_: unknown, text: string) => ({
+        value: Buffer.from(sha256(text)).toString("hex"),
+      }),
+    }).then(({ value }) => value);
+  const visitor = { ask } as unknown as Visitor;
+  const asked: Asked = { tool: "one_tool", digest: "d", question: { text: "?", about: ["key_1"] } };
+  const now = new Date();
+  const state = await makeState(visitor, asked, now);
+  expect(await isAnswerTo(visitor, asked, state, now)).toBe(true);
+  expect(await isAnswerTo(visitor, { ...asked, tool: "other_tool" }, state, now)).toBe(false);
 });

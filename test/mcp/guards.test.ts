@@ -85,6 +85,10 @@ describe("calls that destroy", () => {
     expect(revoke.error?.detail).toContain("with the same arguments");
     const rotate = await caller.tool("rotate_api_key", { key: "one", reason: secret });
     expect(rotate.actions[0]?.args).toEqual({ key: id, reveal: "claim", confirm: "rotate-now" });
+    const plan = async (reason: string) =>
+      (await caller.tool("rotate_api_key", { key: "one", reason, dryRun: true })).actions[0]?.args;
+    expect(await plan(secret)).toEqual({ key: id, reveal: "claim", confirm: "rotate-now" });
+    expect(await plan("old")).toEqual({ key: id, reveal: "claim", reason: "old", confirm: "rotate-now" });
   });
 
   it("ask for what becomes of the old value with the grace that was asked", async () => {

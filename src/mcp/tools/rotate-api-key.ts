@@ -192,6 +192,7 @@ async function plan(visitor: Visitor, given: Input): Promise<Outcome<Data>> {
     (keyring, call) => keyring.planRotation(call, targetOf(visitor, given), inputOf(given)),
     given.reason,
   );
+  const { reason } = await meant(visitor, given);
   const blockers = made.blockers.map(({ what, problem }) => `${what}: ${problem}`);
   return {
     headline: made.ready
@@ -200,7 +201,13 @@ async function plan(visitor: Visitor, given: Input): Promise<Outcome<Data>> {
     data: { isOwnKey: made.key === visitor.self.id, plan: { ...made } },
     warnings: made.irreversible.map((does) => `Cannot be undone: ${does}`),
     actions: made.ready
-      ? [{ tool: NAME, args: { key: made.key, ...wishOf(given), confirm: CONFIRM }, reason: "do it" }]
+      ? [
+          {
+            tool: NAME,
+            args: { key: made.key, ...wishOf(given), ...(reason !== null && { reason }), confirm: CONFIRM },
+            reason: "do it",
+          },
+        ]
       : [],
   };
 }
