@@ -39,7 +39,7 @@ export class Vault {
   }
 
   /** HMAC-SHA-256 of a text under a key of its own for that purpose: 32 bytes that only this keyring can make. */
-  sign(purpose: "acknowledge", text: string): Uint8Array {
+  sign(purpose: "acknowledge" | "consent", text: string): Uint8Array {
     return fingerprintOf(deriveKey(this.#dataKey, purpose), text);
   }
 }

@@ -191,7 +191,7 @@ export const CATALOGUE = {
   "no-receiver": {
     status: 409,
     title: "Nobody would receive the new value",
-    remedy: 'Add a destination, or rotate by hand with reveal: "inline".',
+    remedy: 'Add a destination, or ask for the value yourself with reveal: "claim".',
   },
   "needs-rotation": {
     status: 409,

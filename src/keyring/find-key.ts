@@ -6,13 +6,15 @@ import type { Failure } from "../errors/catalogue.ts";
 import { err, ok, type Result } from "../result.ts";
 import type { EngineContext } from "../rotation/context.ts";
 import type { KeyRow } from "../store/keys.ts";
-import type { VersionRow } from "../store/versions.ts";
+import type { Stage, VersionRow } from "../store/versions.ts";
 
 /** A key's id, name, fingerprint or reference; or the agent whose key it is. */
 export type KeyTarget = string | { agentId: string };
 
 /** Hex of a fingerprint. */
-const FINGERPRINT = /^[0-9a-f]{64}$/i;
+export const FINGERPRINT = /^[0-9a-f]{64}$/i;
+/** A value that is dead names nothing to act on. */
+const DEAD: ReadonlySet<Stage> = new Set<Stage>(["revoked", "discarded", "lost"]);
 /** As many as an answer names of those that fit. */
 const MAX_CANDIDATES = 10;
 
@@ -28,27 +30,28 @@ export function findKey(context: EngineContext, target: KeyTarget): Result<KeyRo
   return found.ok ? ok(found.value.key) : found;
 }
 
-/** The same, with the value. */
+/** The same, with the value. An id names its key and nothing else. */
 export function findMeant(context: EngineContext, target: KeyTarget): Result<Found, Failure> {
   if (typeof target !== "string") return findOfAgent(context, target.agentId);
   const { store } = context;
-  const named = store.keys.find(target);
-  if (named) return ok({ key: named });
+  const own = store.keys.get(target);
+  if (own) return ok({ key: own });
+  const named = store.keys.byName(target);
   const versions = [
     ...(FINGERPRINT.test(target) ? store.versions.byFingerprint(Buffer.from(target, "hex")) : []),
     ...store.versions.byReference(target, MAX_CANDIDATES + 1),
-  ];
+  ].filter(({ stage }) => !DEAD.has(stage));
   const found = versions.flatMap((version) => {
     const key = store.keys.get(version.keyId);
     return key ? [{ key, version }] : [];
   });
-  return onlyOne(found, keyNotFound());
+  // Where a key and its value go by the same name, the key is meant.
+  return onlyOne([...found, ...(named ? [{ key: named }] : [])], keyNotFound());
 }
 
-/** The agent's own key here comes before its key at a service. */
+/** Its own key here, or its key at a service. */
 function findOfAgent({ store }: EngineContext, agentId: string): Result<Found, Failure> {
-  const own = store.keys.ofSubject(agentId);
-  const keys = own.length > 0 ? own : store.keys.ofAgent(agentId, MAX_CANDIDATES + 1);
+  const keys = [...store.keys.ofSubject(agentId), ...store.keys.ofAgent(agentId, MAX_CANDIDATES + 1)];
   return onlyOne(
     keys.map((key) => ({ key })),
     { code: "not-found", detail: "no key is of this agent" },
@@ -57,7 +60,7 @@ function findOfAgent({ store }: EngineContext, agentId: string): Result<Found, F
 
 function onlyOne(all: readonly Found[], none: Failure): Result<Found, Failure> {
   const fit = all.filter(({ key }) => key.state !== "deleted");
-  const ids = [...new Set(fit.map(({ key }) => key.id))];
+  const ids = [...new Set(fit.map(({ key }) => key.id))].sort();
   // Of several values of one key that go by the same name, the newest is meant.
   const last = fit.at(-1);
   if (!last) return err(none);

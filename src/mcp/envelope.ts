@@ -68,7 +68,7 @@ export function wrap(tool: string, outcome: Outcome<Record<string, unknown>>, no
     tool,
     summary: { headline },
     data,
-    ...(failure && { error: describe(failure) }),
+    ...(failure && { error: describe(failure, now) }),
     warnings,
     actions,
     generatedAt: now.toISOString(),
@@ -77,7 +77,7 @@ export function wrap(tool: string, outcome: Outcome<Record<string, unknown>>, no
 
 /** The answer to a call that was refused: nothing was half-done. */
 export function refuse(tool: string, failure: Failure, actions: Action[], now: Date): Envelope {
-  const error = describe(failure);
+  const error = describe(failure, now);
   const until = error.retryAt === undefined ? "" : ` Not before ${error.retryAt}.`;
   return {
     schemaVersion: SCHEMA_VERSION,
@@ -91,9 +91,13 @@ export function refuse(tool: string, failure: Failure, actions: Action[], now: D
   };
 }
 
-function describe({ retryAfterSeconds: _, ...failure }: Failure): ToolError {
+function describe({ retryAfterSeconds, ...failure }: Failure, now: Date): ToolError {
   const { title, remedy } = CATALOGUE[failure.code];
-  return { title, remedy, ...failure };
+  const retryAt =
+    retryAfterSeconds === undefined
+      ? undefined
+      : new Date(now.getTime() + retryAfterSeconds * 1_000).toISOString();
+  return { title, remedy, ...(retryAt !== undefined && { retryAt }), ...failure };
 }
 
 /** The same for who reads no structured content. */
@@ -102,6 +106,10 @@ export function textOf({ summary, error, data, warnings, actions }: Envelope): s
     summary.headline,
     ...(error ? [`error ${error.code}: ${[error.detail, error.remedy].filter(Boolean).join(" ")}`] : []),
     ...(error?.scope ? [`missing scope: ${error.scope}`] : []),
+    ...(error?.scopes ? [`scopes: ${error.scopes.join(", ")}`] : []),
+    ...(error?.role ? [`role: ${error.role}`] : []),
+    ...(error?.holder ? [`held by: ${error.holder}`] : []),
+    ...(error?.usedBy ? [`used by: ${error.usedBy.join(", ")}`] : []),
     ...(error?.candidates ? [`candidates: ${error.candidates.join(", ")}`] : []),
     ...(error?.errors ?? []).map(({ path, message }) => `${path || "arguments"}: ${message}`),
     ...warnings.map((warning) => `warning: ${warning}`),

@@ -1,7 +1,7 @@
 /** What an agent should know before it calls anything, and the guide that it may read. */
 
 export const INSTRUCTIONS = `Rekey keeps API keys young. Tools act on the keyring of the access key that you call with; you see those that its scopes allow.
-Rotate with rotate_api_key; look first with dryRun. Calls that end a value for good ask for a confirmation word. Values stay out of this conversation unless you pass reveal "inline".
+Rotate with rotate_api_key; look first with dryRun. rotate_api_key, revoke_api_key and report_compromised_key ask for a confirmation word. Values stay out of this conversation unless you pass reveal "inline".
 Errors say in \`error.remedy\` what to do next, and in \`error.retryAt\` when; wait until then instead of trying again.`;
 
 /** The resource \`rekey://guides/policy\`. */

@@ -44,11 +44,11 @@ export const PROMPTS: readonly Prompt[] = [
       where,
     }) => `The API key "${key}" has leaked${where === undefined ? "" : ` (seen at ${where})`}. Seconds count, and the leaked value must not live on. Never repeat the value itself.
 
-1. get_api_key: which version is current, and is the leaked one in its grace already?
-2. If you have report_compromised_key, call it with confirm "report-compromise": it replaces the value without a grace, whatever windows or pauses say. Otherwise rotate_api_key with gracePeriodHours 0, confirm "rotate-now" and the reason.
-3. get_rotation until it is over. If no replacement can be had and nothing may use the leaked value, revoke_api_key with confirm "revoke-now"; ask me first, as that leaves the key without a value.
+1. get_api_key: which version leaked, and is it current or in its grace? Go by \`hint\` (its last four characters) and by when it was seen; if you cannot tell, ask me.
+2. If you have report_compromised_key, call it with \`version\`, the number of the value that leaked, and confirm "report-compromise": it ends that value without a grace, whatever windows or pauses say. Without that tool: if that version is in its grace, finish_grace_period with \`version\`; if it is current, rotate_api_key with gracePeriodHours 0, confirm "rotate-now" and the reason.
+3. get_rotation until it is over. If no replacement can be had and nothing may use the leaked value, and you have revoke_api_key: call it with \`version\` and confirm "revoke-now"; ask me first, as that leaves the key without a value.
 4. get_api_key: the leaked version must be \`revoked\` and \`confirmed\`. Until it is, say so.
-5. list_events for this key: tell me what was done with it since the leak, and by whom.
+5. If you have list_events, for this key: tell me what was done with it since the leak, and by whom.
 6. Say who has to switch to the new value, and where the leaked one still has to be deleted.`,
   },
 ];

@@ -12,6 +12,7 @@ import { POLICY_GUIDE } from "./guide.ts";
 import type { Visitor } from "./tool.ts";
 import { keyDetail, rotationView } from "./views.ts";
 
+const KEYS = "rekey://keys/{key}";
 const JSON_TYPE = "application/json";
 /** So many keys are listed; an agent finds others by list_api_keys. */
 const MAX_LISTED = 50;
@@ -35,16 +36,20 @@ export function addResources(
   }));
   if (!scopes.includes("keys:read")) return;
 
-  const read = async (uri: URL, load: () => Promise<unknown>) => {
+  const orFail = async <T>(uri: string, load: () => Promise<T>): Promise<T> => {
     try {
-      return { contents: [{ uri: uri.href, mimeType: JSON_TYPE, text: JSON.stringify(await load()) }] };
+      return await load();
     } catch (error) {
       throw asProtocolError(error, uri, report);
     }
   };
+  const read = ({ href: uri }: URL, load: () => Promise<unknown>) =>
+    orFail(uri, async () => ({
+      contents: [{ uri, mimeType: JSON_TYPE, text: JSON.stringify(await load()) }],
+    }));
   server.registerResource(
     "key",
-    new ResourceTemplate("rekey://keys/{key}", { list: () => listKeys(visitor) }),
+    new ResourceTemplate(KEYS, { list: () => orFail(KEYS, () => listKeys(visitor)) }),
     {
       title: "A key as it stands",
       description: "State, policy, versions and deadlines; never a value.",
@@ -104,11 +109,11 @@ function textOf(value: string | string[] | undefined): string {
 }
 
 /** What cannot be read, in the protocol's own words. */
-function asProtocolError(error: unknown, uri: URL, report: (error: unknown) => string): ProtocolError {
+function asProtocolError(error: unknown, uri: string, report: (error: unknown) => string): ProtocolError {
   if (!(error instanceof Problem))
     return new ProtocolError(ProtocolErrorCode.InternalError, `Internal error, instance ${report(error)}`);
   const { code, detail } = error.failure;
-  if (code === "not-found") return new ResourceNotFoundError(uri.href);
+  if (code === "not-found") return new ResourceNotFoundError(uri);
   const { title, remedy } = CATALOGUE[code];
   return new ProtocolError(
     ProtocolErrorCode.InvalidParams,

@@ -1,7 +1,8 @@
 /** What an agent hears of a rotation: how it stands, what became of the old value, what to do next. */
 import type { Failure } from "../errors/catalogue.ts";
 import type { RotateAnswer } from "../keyring/operations/rotations.ts";
-import type { RotationView } from "../keyring/views.ts";
+import type { KeyView, RotationView } from "../keyring/views.ts";
+import { hoursOf, minutesOf } from "./duration.ts";
 import type { Action } from "./envelope.ts";
 
 /** A rotation in one sentence. */
@@ -57,7 +58,7 @@ export function oldValueOf({ rotation, outlook }: RotateAnswer, isOwn: boolean):
     case "current":
       return rotation.live
         ? [
-            `${whose} is still the current one; its grace of ${hours(outlook.graceSeconds)} begins when the new one takes over.`,
+            `${whose} is still the current one; its grace of ${hoursOf(outlook.graceSeconds)} begins when the new one takes over.`,
           ]
         : [`${whose} is still the current one.`];
     default:
@@ -75,7 +76,7 @@ export function shownWarnings({ secret, claim }: Pick<RotateAnswer, "secret" | "
         ]),
     ...(claim
       ? [
-          `The value is not in this conversation. POST {"claim": data.claim.token} to ${claim.url} with your access key as bearer, once, before ${claim.expiresAt}.`,
+          `The value is not in this conversation. Have the program that holds this access key POST {"claim": data.claim.token} to ${claim.url} with it as bearer, once, before ${claim.expiresAt}; you cannot do it by a tool.`,
         ]
       : []),
   ];
@@ -95,10 +96,10 @@ export function graceWarnings({ rotation, outlook }: RotateAnswer, asked: number
   if (asked === undefined || !outlook?.old) return [];
   if (outlook.old.stage === "revoking" || outlook.old.stage === "revoked")
     return asked > 0 ? ["This service keeps no old value alive: gracePeriodHours had no effect."] : [];
-  if (Math.round(asked * 60) * 60 === outlook.graceSeconds) return [];
+  if (minutesOf(asked) * 60 === outlook.graceSeconds) return [];
   const verb = rotation.live ? "will get" : "got";
   return [
-    `The old value ${verb} ${hours(outlook.graceSeconds)} instead of what was asked: nobody shortens the grace of their own access key, and a rotation that was live already keeps its own.`,
+    `The old value ${verb} ${hoursOf(outlook.graceSeconds)} instead of what was asked: nobody shortens the grace of their own access key, and a rotation that was live already keeps its own.`,
   ];
 }
 
@@ -111,6 +112,9 @@ export function cooldownWarnings({ outlook }: RotateAnswer): string[] {
       ];
 }
 
-function hours(seconds: number): string {
-  return seconds % 3_600 === 0 ? `${seconds / 3_600} h` : `${Math.round(seconds / 60)} min`;
+/** Which versions of a key were ended here while their service has yet to say so. */
+export function endingWarnings({ versions }: KeyView): string[] {
+  return versions
+    .filter(({ stage }) => stage === "revoking")
+    .map(({ number }) => `Version ${number} is refused here; its service has not confirmed its end yet.`);
 }

@@ -10,6 +10,7 @@ import {
 import { z } from "zod";
 import { Problem } from "../api/problem.ts";
 import type { Failure } from "../errors/catalogue.ts";
+import { isAnswerTo, makeState } from "./consent.ts";
 import { type Action, type Envelope, refuse, textOf, wrap } from "./envelope.ts";
 import type { Prepared, Tool, Visitor } from "./tool.ts";
 
@@ -23,7 +24,7 @@ export async function serveTool(
   args: unknown,
   context: ServerContext,
 ): Promise<CallToolResult | InputRequiredResult> {
-  const now = new Date();
+  if (!visitor.tools.has(tool.name)) return refused(tool, { code: "scope-missing", scope: tool.scope });
   const parsed = tool.read(args ?? {});
   if (!parsed.ok) {
     const example = {
@@ -31,45 +32,68 @@ export async function serveTool(
       args: { ...tool.example },
       reason: "an example of arguments that fit",
     };
-    const failure: Failure = { code: "invalid", errors: parsed.error };
-    return answer(refuse(tool.name, failure, [example], now));
+    return refused(tool, { code: "invalid", errors: parsed.error }, [example]);
   }
   const prepared = parsed.value;
   try {
-    const pending = await findPending(tool, prepared, visitor, context, now);
+    const pending = await findPending(tool, prepared, visitor, context);
     if (pending) return pending;
     const { actions = [], ...outcome } = await prepared.run(visitor);
-    return answer(wrap(tool.name, { ...outcome, actions: open(visitor, actions) }, now));
+    return answer(wrap(tool.name, { ...outcome, actions: open(visitor, actions) }, new Date()));
   } catch (error) {
     if (error instanceof Problem) {
-      const actions = open(visitor, prepared.instead(error.failure));
-      return answer(refuse(tool.name, error.failure, actions, now));
+      const failure = prepared.inWords(error.failure);
+      return refused(tool, failure, open(visitor, await alternatives(prepared, failure, visitor)));
     }
-    const detail = `instance ${logBug(error)}`;
-    return answer(refuse(tool.name, { code: "internal", detail }, [], now));
+    return refused(tool, { code: "internal", detail: `instance ${logBug(error)}` });
   }
+}
+
+/** What else could be tried. Nothing, where looking for it fails as well. */
+async function alternatives(prepared: Prepared, failure: Failure, visitor: Visitor): Promise<Action[]> {
+  try {
+    return await prepared.instead(failure, visitor);
+  } catch (error) {
+    if (!(error instanceof Problem)) logBug(error);
+    return [];
+  }
+}
+
+function refused(tool: Tool, failure: Failure, actions: Action[] = []): CallToolResult {
+  return answer(refuse(tool.name, failure, actions, new Date()));
 }
 
 /** What is answered instead of doing it, as nobody has agreed yet; undefined once somebody has, or when that is not needed. */
 async function findPending(
   tool: Tool,
-  { question }: Prepared,
+  { question, digest }: Prepared,
   visitor: Visitor,
   context: ServerContext,
-  now: Date,
 ): Promise<CallToolResult | InputRequiredResult | undefined> {
   if (!question) return undefined;
-  const asked = inputResponse(context.mcpReq.inputResponses, QUESTION);
-  if (asked.kind === "elicit") {
-    const isAgreed = asked.action === "accept" && asked.content?.[QUESTION] === true;
-    return isAgreed ? undefined : answer(refuse(tool.name, { code: "confirmation-declined" }, [], now));
-  }
+  if (canAsk(context)) return askPerson(tool, { question, digest }, visitor, context);
   const { text, args } = await question(visitor);
-  if (canAsk(context)) return ask(text);
-  const confirmed = { ...args, confirm: tool.confirmWord };
-  const detail = `${text} To go on, call ${tool.name} again with "confirm": "${tool.confirmWord}".`;
-  const action = { tool: tool.name, args: confirmed, reason: "the same, confirmed" };
-  return answer(refuse(tool.name, { code: "confirmation-missing", detail }, [action], now));
+  const again = args ? `call ${tool.name} again with` : `call ${tool.name} again with the same arguments and`;
+  const detail = `${text} To go on, ${again} "confirm": "${tool.confirmWord}".`;
+  const confirmed = args && { ...args, confirm: tool.confirmWord };
+  const actions = confirmed ? [{ tool: tool.name, args: confirmed, reason: "the same, confirmed" }] : [];
+  return refused(tool, { code: "confirmation-missing", detail }, actions);
+}
+
+/** Asks the person behind the client, unless that was done and this is the yes to that very question. */
+async function askPerson(
+  tool: Tool,
+  { question, digest }: { question: NonNullable<Prepared["question"]>; digest: string },
+  visitor: Visitor,
+  { mcpReq }: ServerContext,
+): Promise<CallToolResult | InputRequiredResult | undefined> {
+  const given = inputResponse(mcpReq.inputResponses, QUESTION);
+  const isAgreed = given.kind === "elicit" && given.action === "accept" && given.content?.[QUESTION] === true;
+  if (given.kind === "elicit" && !isAgreed) return refused(tool, { code: "confirmation-declined" });
+  const now = new Date();
+  const asked = { tool: tool.name, digest, question: await question(visitor) };
+  if (isAgreed && (await isAnswerTo(visitor, asked, mcpReq.requestState(), now))) return undefined;
+  return ask(asked.question.text, await makeState(visitor, asked, now));
 }
 
 /** Of calls that may come next those that the caller can make. */
@@ -103,9 +127,10 @@ function canAsk({ mcpReq: { envelope } }: ServerContext): boolean {
   return capabilitiesSchema.safeParse(declared).success;
 }
 
-function ask(message: string): InputRequiredResult {
+function ask(message: string, requestState: string): InputRequiredResult {
   const confirm = { type: "boolean", title: "Yes, do it", default: false } as const;
   return inputRequired({
+    requestState,
     inputRequests: {
       [QUESTION]: inputRequired.elicit({
         message,

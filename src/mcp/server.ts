@@ -15,7 +15,7 @@ import { addPrompts } from "./prompts.ts";
 import { addResources } from "./resources.ts";
 import { logBug, serveTool } from "./serve.ts";
 import type { Visitor } from "./tool.ts";
-import { toolsFor } from "./tools/registry.ts";
+import { TOOLS, toolsFor } from "./tools/registry.ts";
 
 /** Makes the visitor for one call, given the program that called and whether it may destroy something. */
 export type Welcome = (client: string, isDestructive: boolean) => Omit<Visitor, "tools">;
@@ -25,15 +25,35 @@ const VERSION = "0.1.0";
 const LIST_TTL_MS = 60_000;
 
 /** Answers one HTTP request of an authenticated caller. */
-export function serveMcp(request: Request, scopes: readonly string[], welcome: Welcome): Promise<Response> {
-  const handler = createMcpHandler(({ era }) => makeServer(request, era, scopes, welcome));
+export async function serveMcp(
+  request: Request,
+  scopes: readonly string[],
+  welcome: Welcome,
+): Promise<Response> {
+  const called = await nameOfCall(request.clone());
+  const handler = createMcpHandler(({ era }) => makeServer(request, era, scopes, called, welcome));
   return handler.fetch(request);
+}
+
+const toolCallSchema = z.object({
+  method: z.literal("tools/call"),
+  params: z.object({ name: z.string() }),
+});
+
+/** The tool that is called, if one is. What is no message at all is refused later. */
+async function nameOfCall(request: Request): Promise<string | undefined> {
+  try {
+    return toolCallSchema.safeParse(await request.json()).data?.params.name;
+  } catch {
+    return undefined;
+  }
 }
 
 function makeServer(
   request: Request,
   era: McpRequestContext["era"],
   scopes: readonly string[],
+  called: string | undefined,
   welcome: Welcome,
 ): McpServer {
   const cached = { ttlMs: LIST_TTL_MS, cacheScope: "private" } as const;
@@ -57,9 +77,9 @@ function makeServer(
       },
     },
   );
-  const tools = toolsFor(scopes);
-  const names = new Set(tools.map(({ name }) => name));
-  for (const tool of tools) {
+  const names = new Set(toolsFor(scopes).map(({ name }) => name));
+  // One that the caller does not see is there when it is called, to say what is missing.
+  for (const tool of TOOLS.filter(({ name }) => names.has(name) || name === called)) {
     const { name, title, description, hints } = tool;
     server.registerTool(
       name,

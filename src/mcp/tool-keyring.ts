@@ -20,7 +20,8 @@ import type { KeyFilter } from "../store/keys.ts";
 type Promised<T> = Promise<Answer<T>>;
 
 export interface ToolKeyring {
-  describeKey(call: Call, scope: Scope, target: KeyTarget): Promised<Meant>;
+  describeKey(call: Call, scope: Scope, target: KeyTarget, grace?: string): Promised<Meant>;
+  signQuestion(call: Call, text: string): Promised<string>;
   rotateKey(call: Call, target: KeyTarget, input: RotateInput, waitMs: number): Promised<RotateAnswer>;
   planRotation(call: Call, target: KeyTarget, input: RotateInput): Promised<PlanView>;
   createKeyRevealing(call: Call, input: CreateKeyInput, reveal: RotateInput["reveal"]): Promised<RevealedKey>;

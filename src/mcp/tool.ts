@@ -3,6 +3,7 @@
  * confirmation, errors and the envelope around the data, is the same for all and lives in serve.ts.
  */
 import { z } from "zod";
+import { sha256 } from "../crypto/hash.ts";
 import type { Failure, FieldError } from "../errors/catalogue.ts";
 import { fieldErrorsOf } from "../errors/fields.ts";
 import type { Call } from "../keyring/call.ts";
@@ -41,8 +42,10 @@ export interface Hints {
 export interface Question {
   /** For a person: which key, and what dies. */
   text: string;
-  /** Arguments of the same call, in the keyring's words: what was given may hold a secret. */
-  args: Record<string, unknown>;
+  /** What a yes is for, in the keyring's words, such as the key's id and the version that ends. */
+  about: readonly unknown[];
+  /** Arguments of the same call, in the keyring's words: what was given may hold a secret. Absent where nothing could stand for that. */
+  args?: Record<string, unknown> | undefined;
 }
 
 interface Confirmation<Input> {
@@ -51,6 +54,14 @@ interface Confirmation<Input> {
   question(visitor: Visitor, input: Input): Promise<Question>;
   /** Whether this input needs it. Default always. */
   isNeeded?(input: Input): boolean;
+}
+
+/** A call as it came. */
+export interface Given<Input> {
+  visitor: Visitor;
+  input: Input;
+  /** As they were passed, `confirm` among them. */
+  args: Readonly<Record<string, unknown>>;
 }
 
 interface Definition<Input extends z.ZodObject, Data extends z.ZodObject> {
@@ -68,8 +79,10 @@ interface Definition<Input extends z.ZodObject, Data extends z.ZodObject> {
   /** What is wrong with arguments that fit one by one. */
   check?(input: z.output<Input>): FieldError[];
   run(visitor: Visitor, input: z.output<Input>): Promise<Outcome<z.input<Data>>>;
+  /** What the keyring calls arguments that agents know by another name. */
+  renamed?: Readonly<Record<string, string>>;
   /** What else could be tried when it is refused. */
-  instead?(failure: Failure, input: z.output<Input>): Action[];
+  instead?(failure: Failure, given: Given<z.output<Input>>): Action[] | Promise<Action[]>;
 }
 
 /** A tool as all are handled, its types known to itself only. */
@@ -90,10 +103,14 @@ export interface Tool {
 
 /** A call whose arguments fit. */
 export interface Prepared {
+  /** SHA-256 of what was given, in hex: the same for the same call, confirmed or not. */
+  digest: string;
   /** What has to be agreed to; absent where that was done or is not needed. */
   question: ((visitor: Visitor) => Promise<Question>) | undefined;
   run(visitor: Visitor): Promise<Outcome<Record<string, unknown>>>;
-  instead(failure: Failure): Action[];
+  instead(failure: Failure, visitor: Visitor): Action[] | Promise<Action[]>;
+  /** The same failure with arguments by the names that agents know. */
+  inWords(failure: Failure): Failure;
 }
 
 /** A tool, as its file says. */
@@ -125,12 +142,23 @@ export function defineTool<Input extends z.ZodObject, Data extends z.ZodObject>(
         (confirmation.isNeeded?.(value) ?? true) &&
         confirm !== confirmation.word;
       const prepared: Prepared = {
+        digest: Buffer.from(sha256(JSON.stringify(value))).toString("hex"),
         question: isAsked ? (visitor) => confirmation.question(visitor, value) : undefined,
         run: async (visitor) => {
           const outcome = await definition.run(visitor, value);
           return { ...outcome, data: data.parse(outcome.data) };
         },
-        instead: (failure) => definition.instead?.(failure, value) ?? [],
+        instead: (failure, visitor) =>
+          definition.instead?.(failure, { visitor, input: value, args: isRecord(args) ? args : {} }) ?? [],
+        inWords: ({ errors, ...failure }) => ({
+          ...failure,
+          ...(errors && {
+            errors: errors.map((error) => ({
+              ...error,
+              path: definition.renamed?.[error.path] ?? error.path,
+            })),
+          }),
+        }),
       };
       return ok(prepared);
     },

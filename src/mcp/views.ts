@@ -95,7 +95,7 @@ export const rotationView = z.object({
 });
 
 export const claimView = z.object({
-  token: z.string().describe("Opens the value once. It is no secret to who lacks the access key."),
+  token: z.string().describe("Opens the value once. Useless without the access key that you call with."),
   url: z.string().describe("Where to POST it."),
   expiresAt: time,
 });

@@ -84,6 +84,7 @@ const METHODS = [
   "rollBackKey",
   "rotateKey",
   "setSignal",
+  "signQuestion",
   "signalKeys",
   "testConnection",
   "testDestination",

@@ -16,7 +16,7 @@ const TASKS = "the extension for tasks: a rotation is its own task, which get_ro
 
 /** Of both revisions. */
 const ALWAYS: Record<string, Expected> = {
-  "completion-complete": { reason: FIXTURE_PROMPT },
+  "completion-complete": { reason: "asks for the capability to complete arguments, and there is none" },
   "json-schema-2020-12": { reason: FIXTURE_TOOL },
   "prompts-get-embedded-resource": { reason: FIXTURE_PROMPT },
   "prompts-get-simple": { reason: FIXTURE_PROMPT },

@@ -57,7 +57,10 @@ interface Stage {
     body?: unknown,
   ): Promise<z.output<Schema>>;
   /** Makes an account and a first key at a service, and takes both into the keyring. */
-  adopt(service: string, more?: Record<string, unknown>): Promise<z.infer<typeof pointerSchema>["key"]>;
+  adopt(
+    service: string,
+    more?: Record<string, unknown>,
+  ): Promise<z.infer<typeof pointerSchema>["key"] & { id: string }>;
   /** Calls to a service since then that would make a value. */
   mints(service: string): Promise<string[]>;
 }
@@ -100,8 +103,8 @@ async function makeStage(accessKey: Record<string, unknown> = {}): Promise<Stage
       const { connection, key } = await lab(pointerSchema, `${service}/begin`, "POST");
       called.set(service, (await lab(stateSchema, service)).journal.length);
       await rekey.call(z.unknown(), "POST", "/v1/connections", connection);
-      await rekey.call(z.unknown(), "POST", "/v1/keys", { ...key, ...more });
-      return key;
+      const { id } = await rekey.call(z.object({ id: z.string() }), "POST", "/v1/keys", { ...key, ...more });
+      return { ...key, id };
     },
     async mints(service) {
       const { journal } = await lab(stateSchema, service);
@@ -187,13 +190,13 @@ describe("A2A Market: one agent's key by agent_id, tools in groups", () => {
 describe("LLM Conveyors: by key hash, hours of grace, value shown once, the scope named, revoke as a sibling", () => {
   it("takes the service's hash for the key and 48 hours for the old value", async () => {
     const stage = await makeStage();
-    const { reference: hash = "" } = await stage.adopt("llmconveyors");
+    const { id, reference: hash = "" } = await stage.adopt("llmconveyors");
     const dry = await stage.tool("rotate_api_key", { key: hash, gracePeriodHours: 48, dryRun: true });
     expect(dry.data).toMatchObject({ plan: { overlap: "provider", ready: true } });
     expect(await stage.mints("llmconveyors")).toEqual([]);
     const [proposed] = dry.actions;
     expect(proposed?.args).toEqual({
-      key: hash,
+      key: id,
       gracePeriodHours: 48,
       reveal: "claim",
       confirm: "rotate-now",
@@ -225,7 +228,7 @@ describe("LLM Conveyors: by key hash, hours of grace, value shown once, the scop
 
   it("names the scope that is missing, and what can be done without it", async () => {
     const stage = await makeStage({ scopes: ["keys:rotate", "keys:read"] });
-    await stage.adopt("llmconveyors");
+    const { id } = await stage.adopt("llmconveyors");
     const { error, actions } = await stage.tool("rotate_api_key", {
       key: "llmconveyors-key",
       confirm: "rotate-now",
@@ -234,7 +237,7 @@ describe("LLM Conveyors: by key hash, hours of grace, value shown once, the scop
     expect(actions).toEqual([
       expect.objectContaining({
         tool: "rotate_api_key",
-        args: { key: "llmconveyors-key", reveal: "none", confirm: "rotate-now" },
+        args: { key: id, reveal: "none", confirm: "rotate-now" },
       }),
     ]);
     expect(await stage.mints("llmconveyors")).toEqual([]);

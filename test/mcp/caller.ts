@@ -141,3 +141,26 @@ export async function makeMcpScene(): Promise<McpScene> {
     },
   };
 }
+
+/** What a call that is confirmed says. */
+export const CONFIRMED = { confirm: "rotate-now" };
+
+export const oldSchema = z.object({
+  old: z.object({ version: z.int(), stage: z.string(), endsAt: z.string() }),
+});
+
+export function secretOf({ data }: ToolAnswer): string {
+  return z.object({ secret: z.string() }).parse(data).secret;
+}
+
+export interface Happened {
+  type: string;
+  actor: string;
+  data: Record<string, unknown>;
+}
+
+/** Events of one type, newest first. */
+export async function happened(scene: McpScene, type: string): Promise<Happened[]> {
+  const { body } = await scene.ring.call<{ items: Happened[] }>("GET", `/v1/events?type=${type}&limit=100`);
+  return body.items;
+}

@@ -1,6 +1,8 @@
 /** Resources and prompts: what they show, to whom, and what is answered when there is nothing. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { z } from "zod";
+import { Keyring } from "../../src/keyring/keyring.ts";
+import { err, ok } from "../../src/result.ts";
 import { type McpCaller, makeMcpScene } from "./caller.ts";
 
 const readSchema = z.looseObject({
@@ -60,6 +62,22 @@ describe("resources", () => {
     expect((await caller.error("resources/read", { uri: `rekey://keys/${id}` })).code).toBe(-32602);
   });
 
+  it("answer in the protocol's words when they cannot be read or listed, and say nothing of a bug", async () => {
+    const scene = await makeMcpScene();
+    const caller = await scene.caller();
+    const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const broken = vi.spyOn(Keyring.prototype, "listKeys").mockReturnValue(ok({ inner: "words" }) as never);
+    const bug = await caller.error("resources/list");
+    broken.mockReturnValue(err({ code: "caller-cooldown", retryAt: "2026-12-01T09:00:00.000Z" }));
+    const refused = await caller.error("resources/list");
+    broken.mockRestore();
+    const [line] = log.mock.calls.flat();
+    log.mockRestore();
+    expect(bug).toMatchObject({ code: -32603, message: expect.stringMatching(/^Internal error, instance /) });
+    expect(String(line)).toContain(bug.message.split(" ").at(-1));
+    expect(refused).toMatchObject({ code: -32602, data: { code: "caller-cooldown" } });
+  });
+
   it("that are not there are not found", async () => {
     const scene = await makeMcpScene();
     const caller = await scene.caller();
@@ -92,6 +110,16 @@ describe("prompts", () => {
       expect(mentioned.length).toBeGreaterThan(3);
       for (const tool of mentioned) expect([...names, name]).toContain(tool);
     }
+  });
+
+  it("end the value that leaked, and go without tools that the caller may lack", async () => {
+    const scene = await makeMcpScene();
+    const caller = await scene.caller({ scopes: ["keys:rotate", "keys:read"] });
+    const args = { name: "respond_to_leak", arguments: { key: "billing" } };
+    const text = JSON.stringify(await caller.result("prompts/get", args));
+    expect(text).toContain("finish_grace_period with `version`");
+    for (const tool of ["report_compromised_key", "revoke_api_key", "list_events"])
+      expect(text).toMatch(new RegExp(`you have ${tool}`));
   });
 
   it("say where a value was seen, when that is known", async () => {

@@ -98,10 +98,15 @@ describe("the registry of tools", () => {
     }
   });
 
-  it("does not know a tool that the caller may not see", async () => {
+  it("says of a tool that the caller does not see which scope it takes, whatever comes with the call", async () => {
     const scene = await makeMcpScene();
     const caller = await scene.caller({ scopes: ["keys:read"] });
-    const { message } = await caller.error("tools/call", { name: "revoke_api_key", arguments: {} });
+    for (const args of [{}, { key: "one", reason: "x", confirm: "revoke-now" }]) {
+      const { error, text } = await caller.tool("revoke_api_key", args);
+      expect(error).toMatchObject({ code: "scope-missing", scope: "keys:revoke" });
+      expect(text).toContain("missing scope: keys:revoke");
+    }
+    const { message } = await caller.error("tools/call", { name: "unheard_of", arguments: {} });
     expect(message).toContain("not found");
   });
 

@@ -25,8 +25,17 @@ export class KeyMethods extends Hosted {
   }
 
   /** The key that is meant, for a question about it, to who may act on it. */
-  describeKey(call: Call, scope: Scope, target: KeyTarget): Answer<Meant> {
-    return hostOf(this).read(call, scope, ({ context }, caller) => describeMeant(context, caller, target));
+  describeKey(call: Call, scope: Scope, target: KeyTarget, grace?: string): Answer<Meant> {
+    return hostOf(this).read(call, scope, ({ context }, caller) =>
+      describeMeant(context, caller, target, grace, call.agent?.reason),
+    );
+  }
+
+  /** What only this keyring can make of a text, for this caller: so that an answer to a question is known by it. In hex. */
+  signQuestion(call: Call, text: string): Answer<string> {
+    return hostOf(this).read(call, identify, ({ context: { vault } }, { id }) =>
+      ok(Buffer.from(vault.sign("consent", JSON.stringify([id, text]))).toString("hex")),
+    );
   }
 
   createKey(call: Call, input: CreateKeyInput): Answer<CreatedKey> {

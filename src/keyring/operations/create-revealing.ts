@@ -1,9 +1,10 @@
 /** Makes a key for who chooses how to get its value, as after a rotation. */
-import type { Failure } from "../../errors/catalogue.ts";
+import type { Failure, FieldError } from "../../errors/catalogue.ts";
 import { err, ok, type Result } from "../../result.ts";
 import type { EngineContext } from "../../rotation/context.ts";
 import { claimUrlAt, openClaim } from "../../rotation/value-claims.ts";
 import { type Caller, requireScope } from "../caller.ts";
+import { holdsSecret } from "../spoken.ts";
 import type { KeyView } from "../views.ts";
 import { type CreateKeyInput, createKey } from "./create-key.ts";
 import type { RotateAnswer, RotateInput } from "./rotations.ts";
@@ -23,6 +24,8 @@ export function createRevealing(
   reveal: RotateInput["reveal"],
   origin: string,
 ): Result<RevealedKey, Failure> {
+  const errors = findSpoken(context, caller, input);
+  if (errors.length > 0) return err({ code: "invalid", errors });
   const scope = reveal === "claim" ? requireScope(caller, "keys:reveal") : undefined;
   if (scope) return err(scope);
   const made = createKey(context, caller, input);
@@ -42,4 +45,18 @@ export function createRevealing(
       return ok({ key, claim: { token: claim, url, expiresAt: new Date(expiresAt).toISOString() } });
     }
   }
+}
+
+/** What would show a secret to whoever looks at the key, or hears of this call. An agent that mistakes one for a name must not spread it. */
+function findSpoken(context: EngineContext, caller: Caller, input: CreateKeyInput): FieldError[] {
+  return Object.entries(input)
+    .filter(([, part]) => textsOf(part).some((text) => holdsSecret(context, caller, text)))
+    .map(([path]) => ({ path, message: "holds a secret, or what looks like one" }));
+}
+
+/** All words in a value, names of its parts included. */
+function textsOf(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([name, part]) => [name, ...textsOf(part)]);
 }

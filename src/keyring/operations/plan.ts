@@ -43,6 +43,7 @@ export function findPlannable(
   input: RotateInput,
 ): Result<KeyRow, Failure> {
   const found = findActable(context, caller, target);
+  if (!found.ok) return found;
   const scope = input.reveal === "none" ? undefined : requireScope(caller, "keys:reveal");
   return scope ? err(scope) : found;
 }

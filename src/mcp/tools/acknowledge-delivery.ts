@@ -1,7 +1,7 @@
 /** acknowledge_delivery: a consumer has switched. */
 import { z } from "zod";
 import { defineTool } from "../tool.ts";
-import { deliveryView } from "../views.ts";
+import { deliveryView, reasonParameter } from "../views.ts";
 
 export const acknowledgeDelivery = defineTool({
   name: "acknowledge_delivery",
@@ -19,11 +19,12 @@ Comes back with the delivery in state acknowledged.`,
       .min(1)
       .max(100)
       .describe("Id of the delivery (dlv_…), from `deliveries` of get_rotation."),
+    reason: reasonParameter.optional(),
   }),
   data: z.object({ delivery: deliveryView }),
   example: { delivery: "dlv_01h455vb4pex5vsknk084sn02q" },
-  async run(visitor, { delivery: id }) {
-    const delivery = await visitor.ask((keyring, call) => keyring.acknowledgeDelivery(call, id));
+  async run(visitor, { delivery: id, reason }) {
+    const delivery = await visitor.ask((keyring, call) => keyring.acknowledgeDelivery(call, id), reason);
     return {
       headline: `Delivery of version ${delivery.version} as "${delivery.as}" is ${delivery.state}.`,
       data: { delivery },

@@ -6,7 +6,7 @@ import { PROVIDER_NAMES } from "../../providers/registry.ts";
 import type { Outcome } from "../envelope.ts";
 import { shownWarnings } from "../rotated.ts";
 import { defineTool, type Visitor } from "../tool.ts";
-import { claimView, keyDetail } from "../views.ts";
+import { claimView, keyDetail, reasonParameter } from "../views.ts";
 
 const NAME = "create_api_key";
 
@@ -63,6 +63,7 @@ const input = z.object({
     .describe(
       "How you get the value, where Rekey issues it. `claim`: a one-time token, so that the value stays out of this conversation. `inline`: the value itself, here and only now. `none`: only the destinations get it.",
     ),
+  reason: reasonParameter.optional(),
 });
 
 const data = z.object({
@@ -78,33 +79,36 @@ export const createApiKey = defineTool({
   title: "Create an API key",
   description: `Makes a new API key that Rekey keeps young from then on: issued by Rekey itself, or made by a service outside through a connection.
 Use it for a key that does not exist yet; for a new value of one that does, rotate_api_key. A value that somebody already has cannot be handed in here: a person does that with POST /v1/keys and \`fields\`.
-Nothing is replaced or ended. revoke_api_key undoes it.
-Needs scope keys:write, and keys:reveal for reveal claim. Nobody makes an access key with scopes beyond their own.
-Save the value: POST \`{"claim": token}\` to \`data.claim.url\` with your access key, once, before \`data.claim.expiresAt\`; or take \`data.secret\`. Neither is shown again. A service outside makes its value a moment later: see \`data.key.rotation\` with get_rotation.`,
+Nothing is replaced or ended. revoke_api_key ends it; the name stays taken. What is or looks like a value of this keyring is refused as a name, label, subject or setting.
+Needs scope keys:write, and keys:reveal for reveal claim. Nobody makes an access key with scopes beyond their own. For provider access: refuses while your access key is in its cooldown.
+Have the program that holds this access key POST \`{"claim": token}\` to \`data.claim.url\` with it, once, before \`data.claim.expiresAt\`; you cannot do it by a tool. Or take \`data.secret\`. Neither is shown again. A service outside makes its value a moment later: see \`data.key.rotation\` with get_rotation.`,
   scope: "keys:write",
   hints: { readOnly: false, destructive: false, idempotent: true, openWorld: true },
   input,
   data,
   example: { name: "importer", provider: "issuer", prefix: "sk_live", scopes: ["invoices:read"] },
   run: create,
-  instead: ({ scope }, { reveal: _, name }) =>
-    scope === "keys:reveal"
-      ? [
-          { tool: NAME, args: { name, reveal: "none" }, reason: "the same, for the destinations only" },
-          {
-            tool: NAME,
-            args: { name, reveal: "inline" },
-            reason: "the same, with the value in this conversation",
-          },
-        ]
-      : [],
+  instead: async (
+    { scope },
+    { visitor, input: { destinations, reason }, args: { reason: _, ...others } },
+  ) => {
+    if (scope !== "keys:reveal" || destinations.length === 0) return [];
+    // A value of this keyring anywhere else would have been refused first.
+    const { reason: why } = await visitor.ask(
+      (keyring, call) => keyring.describeKey(call, "keys:write", visitor.self.id),
+      reason,
+    );
+    const args = { ...others, ...(why !== null && { reason: why }), reveal: "none" };
+    return [{ tool: NAME, args, reason: "the same, for the destinations only" }];
+  },
 });
 
 async function create(visitor: Visitor, given: Input): Promise<Outcome<z.input<typeof data>>> {
-  const { reveal, destinations, policy = {}, ...rest } = given;
+  const { reveal, destinations, policy = {}, reason, ...rest } = given;
   const links = destinations.map((id) => ({ id, required: true, mustAcknowledge: false }));
-  const { key, secret, claim } = await visitor.ask((keyring, call) =>
-    keyring.createKeyRevealing(call, { ...rest, policy, destinations: links }, reveal),
+  const { key, secret, claim } = await visitor.ask(
+    (keyring, call) => keyring.createKeyRevealing(call, { ...rest, policy, destinations: links }, reveal),
+    reason,
   );
   return {
     headline:

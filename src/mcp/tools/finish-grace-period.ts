@@ -1,5 +1,6 @@
 /** finish_grace_period: the end of an old value before its time. */
 import { z } from "zod";
+import { endingWarnings } from "../rotated.ts";
 import { defineTool } from "../tool.ts";
 import { keyDetail, keyParameter, reasonParameter } from "../views.ts";
 
@@ -22,9 +23,11 @@ Comes back with the key; \`confirmed\` of that version says whether the value wa
   example: { key: "billing-api", version: 3, reason: "every consumer has switched" },
   async run(visitor, { key, version, reason }) {
     const view = await visitor.ask((keyring, call) => keyring.finishGrace(call, key, version), reason);
+    const isEnding = view.versions.some(({ number, stage }) => number === version && stage === "revoking");
     return {
-      headline: `Version ${version} of "${view.name}" has stopped working.`,
+      headline: `Version ${version} of "${view.name}" ${isEnding ? "is being ended" : "has stopped working"}.`,
       data: { key: view },
+      warnings: endingWarnings(view),
       actions: [{ tool: "get_api_key", args: { key: view.id }, reason: "see it confirmed by its service" }],
     };
   },

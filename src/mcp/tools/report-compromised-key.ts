@@ -1,6 +1,9 @@
 /** report_compromised_key: a value leaked, and must not live on. */
 import { z } from "zod";
+import { Problem } from "../../api/problem.ts";
 import type { CompromiseView, LeakView } from "../../keyring/compromise-view.ts";
+import { FINGERPRINT } from "../../keyring/find-key.ts";
+import type { Meant } from "../../keyring/meant.ts";
 import type { CompromiseInput } from "../../keyring/operations/compromises.ts";
 import type { Outcome } from "../envelope.ts";
 import { defineTool, type Question, type Visitor } from "../tool.ts";
@@ -53,11 +56,11 @@ type Input = z.output<typeof input>;
 export const reportCompromisedKey = defineTool({
   name: NAME,
   title: "Report a leaked key",
-  description: `Says that a value leaked: Rekey replaces it at once and ends it without a grace period, also while the key is paused or a place that must hold the new value does not answer. What exactly is done follows the key's policy (\`onCompromise\`) and where the value stands.
+  description: `Says that a value leaked: Rekey replaces it at once and ends it without a grace period, also while the key is paused or a place that must hold the new value does not answer, unless the key's policy says otherwise (\`onCompromise\`).
 Use it only for a leak. For a planned new value use rotate_api_key; to end a key that nothing needs, revoke_api_key.
 Irreversible: the leaked value dies within about a minute, also where no replacement can be had, and whatever uses it fails until it has the new one. rollback_key never goes back to it.
-Needs scope keys:revoke. Whoever has the value itself may report it, whosever it is; by name you report your own keys only.
-\`data.leaks\` is empty when nothing here has that value. Otherwise follow \`rotation\` with get_rotation and see the version confirmed dead with get_api_key. The new value goes to the key's destinations; nothing is shown here.`,
+Needs scope keys:revoke. Whoever has the value itself may report it, whosever it is; by name you report your own keys only, and not while your access key is in its cooldown.
+\`data.leaks\` is empty when nothing here has that value. Otherwise follow \`rotation\` with get_rotation and see the version confirmed dead with get_api_key. The new value goes to the key's destinations; nothing is shown here. Without destinations nobody has the new value: get one with rotate_api_key.`,
   scope: "keys:revoke",
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: true },
   input,
@@ -75,27 +78,32 @@ Needs scope keys:revoke. Whoever has the value itself may report it, whosever it
   run: report,
 });
 
+/** Nothing is proposed: where it was seen may say the value itself, and without that there is no such call. */
 async function ask(visitor: Visitor, given: Input): Promise<Question> {
-  const { key, version, source } = given;
-  const dies = "It is replaced and ended at once, with no grace, and that cannot be undone.";
-  if (key === undefined)
-    return { text: `Report the value that was given as leaked? ${dies}`, args: { source } };
-  const { id, name, title, version: named } = await meant(visitor, key);
-  const number = version ?? named;
+  const dies =
+    "It is replaced and ended at once, with no grace, unless the key's policy says otherwise, and that cannot be undone.";
+  const found = given.key === undefined ? undefined : await meant(visitor, given.key);
+  if (!found) return { text: `Report the value that was given as leaked? ${dies}`, about: [] };
+  const { id, name, title, version, current } = found;
+  const number = given.version ?? version ?? current;
   const what = number === null ? "the current value" : `version ${number}`;
-  return {
-    text: `Report ${what} of "${name}" (${title}) as leaked? ${dies}`,
-    args: { key: id, ...(number !== null && { version: number }), source },
-  };
+  return { text: `Report ${what} of "${name}" (${title}) as leaked? ${dies}`, about: [id, number] };
 }
 
-function meant(visitor: Visitor, key: string) {
-  return visitor.ask((keyring, call) => keyring.describeKey(call, "keys:revoke", key));
+/** The key that is meant. Undefined for the fingerprint of a value that is dead, of which the report itself says so. */
+async function meant(visitor: Visitor, key: string): Promise<Meant | undefined> {
+  try {
+    return await visitor.ask((keyring, call) => keyring.describeKey(call, "keys:revoke", key));
+  } catch (error) {
+    if (error instanceof Problem && error.failure.code === "not-found" && FINGERPRINT.test(key))
+      return undefined;
+    throw error;
+  }
 }
 
 async function report(visitor: Visitor, given: Input): Promise<Outcome<z.input<typeof data>>> {
   const { key, version, secret, source, url, reason } = given;
-  const by: Pick<CompromiseInput, "key" | "version" | "secret"> =
+  const by: Pick<CompromiseInput, "key" | "version" | "secret" | "fingerprint"> =
     key === undefined ? { secret } : await byKey(visitor, key, version);
   const made = await visitor.ask(
     (keyring, call) => keyring.reportCompromise(call, { ...by, source, url }),
@@ -115,8 +123,9 @@ async function report(visitor: Visitor, given: Input): Promise<Outcome<z.input<t
 }
 
 async function byKey(visitor: Visitor, key: string, version: number | undefined) {
-  const { id, version: named } = await meant(visitor, key);
-  return { key: id, version: version ?? named ?? undefined };
+  const found = await meant(visitor, key);
+  if (!found) return { fingerprint: key };
+  return { key: found.id, version: version ?? found.version ?? undefined };
 }
 
 function headlineOf({ items, state }: CompromiseView): string {

@@ -1,8 +1,10 @@
 /** rotate_api_key: a new value for a key, at whichever service it is of. */
 import { z } from "zod";
 import type { KeyTarget } from "../../keyring/find-key.ts";
+import type { Meant } from "../../keyring/meant.ts";
 import type { PlanView } from "../../keyring/operations/plan.ts";
 import type { RotateAnswer } from "../../keyring/operations/rotations.ts";
+import { durationOf, hoursOf, minutesOf } from "../duration.ts";
 import type { Action, Outcome } from "../envelope.ts";
 import {
   cooldownWarnings,
@@ -14,10 +16,11 @@ import {
   valueWarnings,
   warningsOf,
 } from "../rotated.ts";
-import { defineTool, type Question, type Visitor } from "../tool.ts";
+import { defineTool, type Given, type Question, type Visitor } from "../tool.ts";
 import { claimView, keyParameter, reasonParameter, rotationView } from "../views.ts";
 
 const NAME = "rotate_api_key";
+const CONFIRM = "rotate-now";
 /** Most rotations are done by then, and no client has given up. */
 const WAIT_MS = 10_000;
 const MAX_GRACE_HOURS = 24 * 365;
@@ -86,17 +89,17 @@ export const rotateApiKey = defineTool({
   name: NAME,
   title: "Rotate an API key",
   description: `Replaces the value of one API key: has its service make a new one, tests it, delivers it to the places that must hold it (the key's destinations), makes it current, and retires the old one. Works for keys that Rekey issued, your own access key included, and for keys at services outside.
-Use it when a key is old, was shown to somebody, or a policy asks for it. If it leaked, use report_compromised_key or pass gracePeriodHours 0; to end a key without a replacement, revoke_api_key; to only look, get_api_key or dryRun.
+Use it when a key is old, was shown to somebody, or a policy asks for it. If it leaked, use report_compromised_key; without keys:revoke, gracePeriodHours 0 (ends only the current value). To end a key without a replacement, revoke_api_key; to only look, get_api_key or dryRun.
 Irreversible where a service keeps one value at a time (BitScale, A2A Market, Lightning Faucet, Log10x): the old one dies at once. Elsewhere it works until \`data.old.endsAt\`; where Rekey ends it, rollback_key goes back until then.
-Needs scope keys:rotate; keys:reveal to get the value (reveal claim or inline). A key rotated a moment ago refuses until \`retryAt\`.
-Save the new value before \`data.claim.expiresAt\` (POST \`{"claim": token}\` to \`data.claim.url\` with your access key, once), or \`data.secret\` at once: neither is shown again. While \`data.rotation.live\` it is not done: follow it with get_rotation.`,
+Needs scope keys:rotate; keys:reveal to get the value (reveal claim or inline), which is refused while your access key is in its cooldown. A key rotated a moment ago refuses until \`retryAt\`.
+Have the program that holds this access key POST \`{"claim": token}\` to \`data.claim.url\` with it, once, before \`data.claim.expiresAt\`; you cannot do it by a tool. Or take \`data.secret\` at once. Neither is shown again. While \`data.rotation.live\` it is not done: follow it with get_rotation.`,
   scope: "keys:rotate",
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: true },
   input,
   data,
-  example: { key: "billing-api", reason: "quarterly rotation", confirm: "rotate-now" },
+  example: { key: "billing-api", reason: "quarterly rotation", confirm: CONFIRM },
   confirmation: {
-    word: "rotate-now",
+    word: CONFIRM,
     isNeeded: ({ dryRun }) => !dryRun,
     question: ask,
   },
@@ -105,24 +108,49 @@ Save the new value before \`data.claim.expiresAt\` (POST \`{"claim": token}\` to
       ? [{ path: "agentId", message: "give either key or agentId" }]
       : [],
   run: (visitor, given) => (given.dryRun ? plan(visitor, given) : rotate(visitor, given)),
-  instead: ({ code, scope }, { reveal: _, ...given }) => [
-    ...(scope === "keys:reveal"
-      ? [again(given, "none", "rotate without seeing the value, where the key has destinations")]
-      : []),
-    ...(code === "no-receiver" ? [again(given, "claim", "have the value yourself")] : []),
-  ],
+  renamed: { grace: "gracePeriodHours" },
+  instead: ({ code, scope }, given) => {
+    if (scope === "keys:reveal")
+      return again(given, "none", "rotate without seeing the value, where the key has destinations");
+    return code === "no-receiver" ? again(given, "claim", "have the value yourself") : [];
+  },
 });
 
 async function ask(visitor: Visitor, given: Input): Promise<Question> {
-  const { id, name, title, overlap } = await visitor.ask((keyring, call) =>
-    keyring.describeKey(call, "keys:rotate", targetOf(visitor, given)),
+  const { id, name, title, reason, current, ...key } = await meant(visitor, given);
+  const text = [
+    `Rotate "${name}" (${title}) now?`,
+    ...(current === null ? [] : [fateOf(key)]),
+    ...(given.reveal === "inline" ? ["The new value will be shown in this conversation."] : []),
+  ];
+  return {
+    text: text.join(" "),
+    about: [id, current],
+    args: { key: id, ...wishOf(given), ...(reason !== null && { reason }) },
+  };
+}
+
+/** What becomes of the old value. */
+function fateOf({ overlap, graceSeconds }: Pick<Meant, "overlap" | "graceSeconds">): string {
+  switch (overlap) {
+    case "ours":
+      return graceSeconds > 0
+        ? `The old value works ${hoursOf(graceSeconds)} more.`
+        : "The old value stops working as soon as the new one is current and has arrived wherever it is needed.";
+    case "provider":
+      return "The service ends the old value by itself; that cannot be undone.";
+    case "none":
+      return "The old value stops working at once; that cannot be undone.";
+  }
+}
+
+/** @throws a Problem with the failure when nothing, or more than one, is meant */
+function meant(visitor: Visitor, given: Input): Promise<Meant> {
+  const grace = graceOf(given.gracePeriodHours);
+  return visitor.ask(
+    (keyring, call) => keyring.describeKey(call, "keys:rotate", targetOf(visitor, given), grace),
+    given.reason,
   );
-  const dies = {
-    ours: "The old value stops working when its grace ends.",
-    provider: "The service ends the old value by itself; that cannot be undone.",
-    none: "The old value stops working at once; that cannot be undone.",
-  }[overlap];
-  return { text: `Rotate "${name}" (${title}) now? ${dies}`, args: { ...wishOf(given), key: id } };
 }
 
 /** What is asked for beside the key, without words. */
@@ -130,23 +158,29 @@ function wishOf({ gracePeriodHours, reveal }: Input): Record<string, unknown> {
   return { ...(gracePeriodHours !== undefined && { gracePeriodHours }), reveal };
 }
 
-function targetArgs({ key, agentId }: Pick<Input, "key" | "agentId">): Record<string, string> {
-  return { ...(key !== undefined && { key }), ...(agentId !== undefined && { agentId }) };
-}
-
-function again(given: Pick<Input, "key" | "agentId">, reveal: string, reason: string): Action {
-  return { tool: NAME, args: { ...targetArgs(given), reveal, confirm: "rotate-now" }, reason };
+/** The same call with another reveal: a dry run stays one, and nobody has agreed who had not before. */
+async function again(
+  { visitor, input: given, args: { confirm } }: Given<Input>,
+  reveal: Input["reveal"],
+  reason: string,
+): Promise<Action[]> {
+  const { id, reason: why } = await meant(visitor, given);
+  const args = {
+    key: id,
+    ...wishOf({ ...given, reveal }),
+    ...(given.dryRun && { dryRun: true }),
+    ...(why !== null && { reason: why }),
+    ...(confirm !== undefined && { confirm: CONFIRM }),
+  };
+  return [{ tool: NAME, args, reason }];
 }
 
 function targetOf({ self }: Visitor, { key, agentId }: Input): KeyTarget {
   return key ?? (agentId === undefined ? self.id : { agentId });
 }
 
-/** As Rekey writes durations; a fraction of an hour in minutes. */
 function graceOf(gracePeriodHours: number | undefined): string | undefined {
-  if (gracePeriodHours === undefined) return undefined;
-  const minutes = Math.round(gracePeriodHours * 60);
-  return minutes === 0 ? "0" : `${minutes}m`;
+  return gracePeriodHours === undefined ? undefined : durationOf(minutesOf(gracePeriodHours));
 }
 
 function inputOf({ gracePeriodHours, reason, reveal }: Input) {
@@ -158,6 +192,7 @@ async function plan(visitor: Visitor, given: Input): Promise<Outcome<Data>> {
     (keyring, call) => keyring.planRotation(call, targetOf(visitor, given), inputOf(given)),
     given.reason,
   );
+  const { reason } = await meant(visitor, given);
   const blockers = made.blockers.map(({ what, problem }) => `${what}: ${problem}`);
   return {
     headline: made.ready
@@ -169,7 +204,7 @@ async function plan(visitor: Visitor, given: Input): Promise<Outcome<Data>> {
       ? [
           {
             tool: NAME,
-            args: { ...wishOf(given), ...targetArgs(given), confirm: "rotate-now" },
+            args: { key: made.key, ...wishOf(given), ...(reason !== null && { reason }), confirm: CONFIRM },
             reason: "do it",
           },
         ]
