@@ -1,8 +1,9 @@
 /** Batches over HTTP: what holds one up or ends it, and who may. */
+import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import type { BatchView } from "../../src/keyring/operations/batches.ts";
 import type { TestKeyring } from "../support/api.ts";
-import { expectProblem, makeAccessKey, settle } from "./fixtures.ts";
+import { callAs, changeStore, expectProblem, makeAccessKey, settle } from "./fixtures.ts";
 import { begin, type Caller, ended, eventsOf, read, team, versionsOf } from "./team.ts";
 
 describe("a hold", () => {
@@ -74,6 +75,46 @@ describe("a batch that is stopped", () => {
       started: 0,
       problem: "the access key that asked for it is over",
     });
+  });
+
+  it("is stopped by a leak of the access key that asked for it, which itself lives on with a new value", async () => {
+    const ring = await team(2);
+    const asker = await makeAccessKey(ring, ["keys:rotate", "keys:read"], {
+      destinations: [{ id: "store", as: "asker" }],
+    });
+    await settle(ring);
+    const { id } = await waiting(ring, asker);
+    const report = { secret: asker.secret, source: "a public repository" };
+    expect((await ring.call("POST", "/v1/compromises", { body: report })).status).toBe(201);
+    await settle(ring);
+    await ring.call("POST", "/v1/settings/release");
+    await settle(ring);
+    expect(await read(ring, id)).toMatchObject({
+      state: "cancelled",
+      started: 0,
+      problem: "a value of the access key that asked for it was reported as leaked",
+    });
+    expect((await ring.call("GET", `/v1/keys/${asker.id}`)).body).toMatchObject({ state: "active" });
+    expect([await versionsOf(ring, "key-0"), await versionsOf(ring, "key-1")]).toEqual([1, 1]);
+    expectProblem(await ring.call("POST", `/v1/batches/${id}/resume`), 409, "batch-over");
+    // Who has its new value may ask again: that leak is older than what is asked for now.
+    const renewed = { call: callAs((await env.KEYS.get(`${ring.name}/asker`)) ?? "") };
+    expect(await ended(ring, (await begin(renewed)).id)).toMatchObject({ succeeded: 2 });
+  });
+
+  it("is over as it is made when the value that asks has leaked and is not dead yet", async () => {
+    const ring = await team(2);
+    const asker = await makeAccessKey(ring, ["keys:rotate", "keys:read"]);
+    await changeStore(ring, ({ versions }) => {
+      const current = versions.current(asker.id);
+      if (current) versions.update(current, { compromisedAt: current.issuedAt });
+    });
+    expect(await begin(asker)).toMatchObject({
+      state: "cancelled",
+      started: 0,
+      problem: "a value of the access key that asked for it was reported as leaked",
+    });
+    expect(await eventsOf(ring)).toEqual(["batch.started", "batch.cancelled"]);
   });
 
   it("is stopped by nobody who was rotated a moment ago", async () => {
