@@ -2,8 +2,12 @@
 import type { RotationRow } from "../store/rotations.ts";
 import type { EngineContext } from "./context.ts";
 
-/** A rotation of a batch came to its end: it is counted, and the batch looks whether another may start. */
-export function countBatchEnd({ store, now }: EngineContext, { batchId, state }: RotationRow): void {
+/**
+ * A rotation of a batch came to its end: it is counted, and the batch looks whether another may start. So does the oldest
+ * that waits for a place, as nothing else tells it that one is free.
+ */
+export function countBatchEnd(context: EngineContext, { batchId, state }: RotationRow): void {
+  const { store, now } = context;
   const row = batchId === null ? undefined : store.batches.get(batchId);
   if (!row) return;
   const hasSucceeded = state === "succeeded";
@@ -12,6 +16,7 @@ export function countBatchEnd({ store, now }: EngineContext, { batchId, state }:
     failedInRow: hasSucceeded ? 0 : row.failedInRow + 1,
     ...(row.state === "running" && { dueAt: now() }),
   });
+  for (const { id } of store.batches.waitingForOthers(1)) wakeBatch(context, id);
 }
 
 /** A rotation of a batch does not get on by itself, or does again: the batch looks whether another may start. */

@@ -3,7 +3,7 @@
  * window of its own, so that one that is slow, held or full holds up no other.
  */
 import { ordinaryCalls } from "../outbound/budget.ts";
-import type { BatchRow, Share, Skipped } from "../store/batches.ts";
+import { type BatchRow, type Share, type Skipped, WAITS_FOR_OTHERS } from "../store/batches.ts";
 import type { KeyRow } from "../store/keys.ts";
 import type { RotationRow } from "../store/rotations.ts";
 import { startRotation } from "./changes.ts";
@@ -13,7 +13,7 @@ import { callsOf } from "./estimate.ts";
 import { graceFor, mayActOn } from "./kinship.ts";
 import { findGraceExcess, findNoReceiver, findRotationRefusal } from "./refusal.ts";
 
-/** Rotations of one batch that get on at the same time: a quarter of the places of their lane is left to everybody else. */
+/** Rotations of all batches that get on at the same time: a quarter of the places of their lane is left to everybody else. */
 export const WINDOW = 48;
 /** Of these, at one account whose service counts calls: more would only wait for it, in places that others could use. */
 export const COUNTED_WINDOW = 8;
@@ -25,7 +25,7 @@ export const MAX_STUCK = 4 * MAX_STUCK_AT_ONE;
 /** Starts of one commit, and keys that it looks at. */
 const STARTED_AT_ONCE = 16;
 const LOOKED_AT_ONCE = 200;
-/** Rotations of others hold the places that it may have: nothing tells it when one of these ends. */
+/** Rotations of others hold the places that it may have: nothing tells it for sure when one of these ends. */
 const CROWDED_MS = 10_000;
 /** Ids of keys that are kept as examples of each reason for which some were left out. */
 const EXAMPLES = 10;
@@ -56,6 +56,8 @@ export class BatchRound {
   readonly #skipped: Record<string, Skipped>;
   readonly #crowds = new Map<string, Crowd>();
   readonly #all: Crowd = { moving: 0, stuck: 0 };
+  /** Places of the window that other batches hold. */
+  readonly #others: number;
   #started = 0;
   #joined = 0;
   #looked = 0;
@@ -76,6 +78,7 @@ export class BatchRound {
     this.#waiting = new Set(row.waiting);
     this.#skipped = { ...row.skipped };
     for (const rotation of store.rotations.liveOfBatch(row.id)) this.#count(rotation);
+    this.#others = store.rotations.countMovingOfOthers(row.id, context.now() - SLOW_MS);
     const { rotations } = store.settings.limits();
     this.#places = rotations === undefined ? Infinity : rotations - store.rotations.countMoving();
   }
@@ -166,9 +169,16 @@ export class BatchRound {
       this.#wait("its own rotations that wait for somebody");
       return 0;
     }
-    const places = Math.min(WINDOW - this.#all.moving, this.#windowOf(share) - crowd.moving);
-    if (places <= 0) {
+    const own = Math.min(WINDOW - this.#all.moving, this.#windowOf(share) - crowd.moving);
+    if (own <= 0) {
       this.#wait("its own rotations that are live", this.#slowAt);
+      return 0;
+    }
+    const places = Math.min(own, WINDOW - this.#others - this.#all.moving);
+    if (places <= 0) {
+      this.#wait(WAITS_FOR_OTHERS, this.#context.now() + CROWDED_MS);
+      // Said whatever else it waits for: by this it is found when a place is free.
+      this.#waitsFor = WAITS_FOR_OTHERS;
       return 0;
     }
     if (this.#isBehindOpener(share)) {

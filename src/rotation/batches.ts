@@ -75,9 +75,8 @@ export function advanceBatch(context: EngineContext, row: BatchRow): BatchRow {
   const { store } = context;
   const now = context.now();
   if (row.state !== "running") return store.batches.update(row, { dueAt: null });
-  if (!isStillBacked(context, row)) {
-    return cancelBatch(context, row, "rekey", "the access key that asked for it is over");
-  }
+  const disowned = findDisowned(context, row);
+  if (disowned) return cancelBatch(context, row, "rekey", disowned);
   if (row.failedInRow >= FAILED_IN_ROW) {
     return pauseBatch(context, row, "rekey", `${row.failedInRow} of its rotations failed one after another`);
   }
@@ -148,11 +147,17 @@ export function findObstacle({ store, now }: EngineContext): { waitsFor: string;
     : undefined;
 }
 
-/** Whether who asked for it may still ask for anything. Root always may. */
-function isStillBacked({ store, now }: EngineContext, { requestedBy }: BatchRow): boolean {
-  if (requestedBy === "root") return true;
-  const key = store.keys.get(requestedBy);
-  return key?.state === "active" && (key.expiresAt === null || key.expiresAt > now());
+/** Why nobody stands behind a batch any more. Undefined while somebody does; root always does. */
+function findDisowned({ store, now }: EngineContext, row: BatchRow): string | undefined {
+  if (row.requestedBy === "root") return undefined;
+  const key = store.keys.get(row.requestedBy);
+  if (key?.state !== "active" || (key.expiresAt !== null && key.expiresAt <= now())) {
+    return "the access key that asked for it is over";
+  }
+  // The key itself may live on with a new value: whether its owner asked or a thief is not known.
+  return store.versions.hasLeaked(key.id, row.createdAt)
+    ? "a value of the access key that asked for it was reported as leaked"
+    : undefined;
 }
 
 /** The end: every key was looked at, and every rotation is over. Keys that were deleted or changed meanwhile are accounted for. */

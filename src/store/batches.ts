@@ -70,6 +70,9 @@ export interface BatchRow {
   dueAt: number | null;
 }
 
+/** What a batch waits for that has fewer places than it may have, as other batches hold them. */
+export const WAITS_FOR_OTHERS = "rotations of other batches that are live";
+
 export class BatchTable extends WorkTable<BatchRow> {
   constructor(sql: HeldSql, cache: RowCache, due: DueQueue) {
     super(sql, cache, due, "batch", "batch", {
@@ -107,6 +110,15 @@ export class BatchTable extends WorkTable<BatchRow> {
   open(limit: number): BatchRow[] {
     return this.select(
       "INDEXED BY batchOpen WHERE state IN ('running', 'paused') ORDER BY id LIMIT ?",
+      limit,
+    );
+  }
+
+  /** Those that wait for places of others, oldest first. Reads those that are open. */
+  waitingForOthers(limit: number): BatchRow[] {
+    return this.select(
+      "INDEXED BY batchOpen WHERE state IN ('running', 'paused') AND waitsFor = ? ORDER BY id LIMIT ?",
+      WAITS_FOR_OTHERS,
       limit,
     );
   }

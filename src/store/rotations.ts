@@ -190,6 +190,15 @@ export class RotationTable extends WorkTable<RotationRow> {
     return this.tally("WHERE live = 1 AND state IN ('running', 'blocked')");
   }
 
+  /** How many rotations of any other batch have got on since a time, or began later. Reads as many index rows as are live. */
+  countMovingOfOthers(batchId: string, since: number): number {
+    return this.tally(
+      "WHERE live = 1 AND state = 'running' AND batchId IS NOT NULL AND batchId <> ? AND startedAt > ?",
+      batchId,
+      since,
+    );
+  }
+
   /** Live rotations of the keys on a connection. */
   liveOnConnection(connectionId: string): RotationRow[] {
     return this.select(

@@ -51,10 +51,9 @@ export class Table<Row extends { id: string }> implements Holder {
   }
 
   /** How many rows there are, by the rest of a SELECT. */
-  protected tally(rest: string): number {
-    return (
-      this.sql.all<{ count: number }>(`SELECT count(*) AS count FROM ${this.name} ${rest}`)[0]?.count ?? 0
-    );
+  protected tally(rest: string, ...params: SqlValue[]): number {
+    const query = `SELECT count(*) AS count FROM ${this.name} ${rest}`;
+    return this.sql.all<{ count: number }>(query, ...params)[0]?.count ?? 0;
   }
 
   /**

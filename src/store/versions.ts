@@ -152,6 +152,13 @@ export class VersionTable extends WorkTable<VersionRow> {
     return this.alive(keyId).find(({ stage }) => stage === "current");
   }
 
+  /** Whether a version of a key leaked that could be used at some time, or later. Reads all of its versions. */
+  hasLeaked(keyId: string, at: number): boolean {
+    const rest = `WHERE keyId = ? AND compromisedAt IS NOT NULL
+      AND (compromisedAt >= ? OR revokedAt IS NULL OR revokedAt >= ?) LIMIT 1`;
+    return this.select(rest, keyId, at, at).length > 0;
+  }
+
   /** Versions whose revocation does not succeed, after the common backoff table. */
   countStuck(): number {
     return this.tally("INDEXED BY versionStuck WHERE stage = 'revoking' AND attempt >= 7");

@@ -32,6 +32,7 @@ const FIRST = [
   "keyring/import",
   "api/contract-fuzz",
   "sim/batches",
+  "sim/batch-bounds",
 ];
 
 export default class LongestFirst extends BaseSequencer {
