@@ -22,10 +22,14 @@ const selectSchema = z
     provider: z.enum(PROVIDER_NAMES).optional(),
     connection: z.string().min(1).max(100).optional().openapi({ description: "Id or name." }),
     label: labelPairSchema.max(320).optional(),
-    all: z.literal(true).optional().openapi({ description: "Every key, when nothing else is named." }),
+    all: z.literal(true).optional().openapi({ description: "Every key: goes with nothing else." }),
   })
   .refine((select) => Object.keys(select).length > 0, {
     message: "must name a provider, a connection or a label, or say all: true",
+  })
+  .refine(({ all, ...named }) => all === undefined || Object.keys(named).length === 0, {
+    path: ["all"],
+    message: "goes with nothing else: it means every key",
   })
   .openapi("KeySelection", { description: "The keys to which all that is named applies." });
 

@@ -9,6 +9,8 @@ describe("what is asked for", () => {
     ["selects nothing", { select: {}, reason: "x" }, "select"],
     ["does not select", { reason: "x" }, "select"],
     ["says all: false", { select: { all: false }, reason: "x" }, "select.all"],
+    ["says all beside a provider", { select: { all: true, provider: "issuer" }, reason: "x" }, "select.all"],
+    ["says all beside a label", { select: { all: true, label: "a=b" }, reason: "x" }, "select.all"],
     ["has no reason", { select: { all: true } }, "reason"],
     ["has an empty reason", { select: { all: true }, reason: "" }, "reason"],
     ["names a label without its value", { select: { label: "team" }, reason: "x" }, "select.label"],

@@ -117,12 +117,16 @@ describe("a batch that is stopped", () => {
     expect(await eventsOf(ring)).toEqual(["batch.started", "batch.cancelled"]);
   });
 
-  it("is stopped by nobody who was rotated a moment ago", async () => {
+  it("is paused and cancelled by who was rotated a moment ago, but not resumed", async () => {
     const ring = await team(1);
     const { id } = await waiting(ring);
     const owner = await makeAccessKey(ring, ["keys:rotate", "keys:reveal"]);
     await owner.call("POST", `/v1/keys/${owner.name}/rotate?wait=10s`, { body: { reveal: "inline" } });
-    expectProblem(await owner.call("POST", `/v1/batches/${id}/cancel`), 409, "caller-cooldown");
+    const change = (what: string) => owner.call("POST", `/v1/batches/${id}/${what}`);
+    expect(await change("pause")).toMatchObject({ status: 200, body: { state: "paused" } });
+    expectProblem(await change("resume"), 409, "caller-cooldown");
+    expect(await read(ring, id)).toMatchObject({ state: "paused" });
+    expect(await change("cancel")).toMatchObject({ status: 200, body: { state: "cancelled" } });
   });
 });
 

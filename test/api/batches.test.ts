@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { BatchPlanView } from "../../src/keyring/operations/batches.ts";
 import type { RotationView } from "../../src/keyring/views.ts";
-import { furnish, makeAccessKey, makeKey, makeStuckRotation, snapshot } from "./fixtures.ts";
+import { furnish, makeAccessKey, makeKey, makeStuckRotation, settle, snapshot } from "./fixtures.ts";
 import { begin, ended, eventsOf, PAYMENTS, team, versionsOf } from "./team.ts";
 
 describe("a batch", () => {
@@ -120,6 +120,31 @@ describe("a batch", () => {
     });
     // What was said before is what was done.
     expect(plan.body.plan).toMatchObject({ keys: 7, looked: 7, starts: 1, joins: 0, skipped: batch.skipped });
+  });
+
+  it("gives who asks no less grace than its own key's policy has", async () => {
+    const ring = await furnish();
+    const make = (as: string) =>
+      makeAccessKey(ring, ["keys:rotate", "keys:read"], {
+        policy: { grace: "2h" },
+        destinations: [{ id: "store", as }],
+      });
+    const [asker, other] = [await make("asker"), await make("other")];
+    await settle(ring);
+    const { id } = await begin(asker, { select: { provider: "access" }, grace: "30m", reason: "a test" });
+    expect(await ended(ring, id)).toMatchObject({ succeeded: 2 });
+    const graceOf = async (key: string) => {
+      const path = `/v1/keys/${key}`;
+      const { body } = await ring.call<{ versions: { promotedAt: string; graceEndsAt: string }[] }>(
+        "GET",
+        path,
+      );
+      const [old, current] = body.versions;
+      return Date.parse(old?.graceEndsAt ?? "") - Date.parse(current?.promotedAt ?? "");
+    };
+    // Both times of one are of one commit, which may last a moment.
+    const minutes = [await graceOf(asker.id), await graceOf(other.id)].map((ms) => Math.round(ms / 60_000));
+    expect(minutes).toEqual([120, 30]);
   });
 
   it("joins a rotation that is live, whose end then counts", async () => {

@@ -170,7 +170,10 @@ export function listBatches(context: EngineContext, page: PageRequest): Result<P
   return ok(pageOf(rows, page.limit, (row) => viewBatch(context, row)));
 }
 
-/** Pauses, resumes or cancels a batch. What it is already is no failure. */
+/**
+ * Pauses, resumes or cancels a batch. What it is already is no failure. To stop one is the safe direction, which is open in a cooldown,
+ * too.
+ */
 export function changeBatch(
   context: EngineContext,
   caller: Caller,
@@ -179,7 +182,8 @@ export function changeBatch(
 ): Result<BatchView, Failure> {
   const row = context.store.batches.get(id);
   if (!row) return err(batchNotFound());
-  const refusal = findForeignBatch(context, caller, row) ?? findCallerCooldown(context, caller);
+  const cooldown = change === "resume" ? findCallerCooldown(context, caller) : undefined;
+  const refusal = findForeignBatch(context, caller, row) ?? cooldown;
   if (refusal) return err(refusal);
   if (row.state === OUTCOME[change]) return ok(viewBatch(context, row));
   if (row.state === "done" || row.state === "cancelled") return err({ code: "batch-over" });
