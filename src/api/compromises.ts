@@ -65,7 +65,7 @@ const leakSchema = z
     confirmed: z.boolean().nullable(),
     timeline: z.array(z.object({ at: timeOutSchema, seconds: z.number(), what: z.string() })),
     deliveries: z.array(deliverySchema),
-    open: z.array(z.string()).openapi({ description: "What is left, in words." }),
+    todo: z.array(z.string()).openapi({ description: "What is left, in words." }),
   })
   .openapi("Leak");
 

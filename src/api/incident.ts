@@ -56,7 +56,7 @@ function section(leak: LeakView): string[] {
           ...deliveries,
         ]
       : []),
-    ...(leak.open.length > 0 ? ["", "Open:", "", ...leak.open.map((text) => `- ${text}`)] : []),
+    ...(leak.todo.length > 0 ? ["", "Open:", "", ...leak.todo.map((text) => `- ${text}`)] : []),
   ];
 }
 

@@ -53,7 +53,7 @@ export interface LeakView {
   timeline: MomentView[];
   deliveries: DeliveryView[];
   /** What is left, in words. */
-  open: string[];
+  todo: string[];
 }
 
 export interface CompromiseView extends CompromiseSummaryView {
@@ -118,7 +118,7 @@ function viewLeak(store: Store, report: CompromiseRow, leak: LeakRow): LeakView 
     confirmed: version && isDead(version) ? version.confirmed : null,
     timeline: timelineOf(store, report, leak, version, rotation),
     deliveries: deliveries.map(viewDelivery),
-    open: openOf(store, leak, version, rotation),
+    todo: todoOfLeak(store, leak, version, rotation),
   };
 }
 
@@ -160,7 +160,7 @@ function timelineOf(
     .map(({ at, what }) => ({ at: iso(at), seconds: secondsBetween(report.receivedAt, at), what }));
 }
 
-function openOf(
+function todoOfLeak(
   store: Store,
   { kind, subject, action }: LeakRow,
   version: VersionRow | undefined,

@@ -63,7 +63,7 @@ describe("a value that is reported", () => {
     const done = await closed(ring, body.id);
     expect(done.secondsToDead).toBeGreaterThanOrEqual(0);
     const [item] = done.items;
-    expect(item).toMatchObject({ stage: "revoked", confirmed: true, open: [] });
+    expect(item).toMatchObject({ stage: "revoked", confirmed: true, todo: [] });
     expect(item?.deliveries).toMatchObject([{ state: "delivered", version: 3 }]);
     const whats = item?.timeline.map(({ what }) => what) ?? [];
     expect(whats[0]).toBe("reported (api)");

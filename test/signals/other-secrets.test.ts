@@ -37,7 +37,7 @@ describe("what leaked and is no key", () => {
     const { items, leaks } = await report(scene, CREDENTIAL);
     expect(leaks).toBe(1);
     expect(items).toMatchObject([{ kind: "connection", subject: id, action: "asked", key: null }]);
-    expect(items[0]?.open).toEqual([expect.stringContaining(`PATCH /v1/connections/${id}`)]);
+    expect(items[0]?.todo).toEqual([expect.stringContaining(`PATCH /v1/connections/${id}`)]);
     const [event] = await scene.events("secret.compromised");
     expect(event?.data).toMatchObject({
       kind: "connection",
@@ -77,7 +77,7 @@ describe("what leaked and is no key", () => {
     const { items } = await report(scene, hook.signingSecret);
     const { id } = await scene.destination("hook");
     expect(items).toMatchObject([{ kind: "destination", subject: id, action: "asked" }]);
-    expect(items[0]?.open[0]).toContain(`PATCH /v1/destinations/${id} {"rotateSecret":true}`);
+    expect(items[0]?.todo[0]).toContain(`PATCH /v1/destinations/${id} {"rotateSecret":true}`);
     const changed = await scene.must<{ signingSecret: string; state: string }>(
       "PATCH",
       `/v1/destinations/${id}`,
@@ -143,7 +143,7 @@ describe("what leaked and is no key", () => {
     const { secret } = await scene.must<{ secret: string }>("PUT", "/v1/signals/gitguardian", {});
     const { items } = await report(scene, secret);
     expect(items).toMatchObject([{ kind: "signal", subject: "gitguardian", action: "asked" }]);
-    expect(items[0]?.open[0]).toContain("DELETE /v1/signals/gitguardian");
+    expect(items[0]?.todo[0]).toContain("DELETE /v1/signals/gitguardian");
   });
 
   it("refuses a new secret where nothing is signed or claimed", async () => {

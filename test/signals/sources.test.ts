@@ -209,7 +209,7 @@ describe("the secret of a source", () => {
     expect((await sendStandard(scene, old, data)).status).toBe(202);
     // As if it was changed by way of another instance.
     const changed = await runInDurableObject(stubOf(scene), (object) =>
-      object.setSignal({ credential: { kind: "root" } }, "standard", {}),
+      object.setSignal({ credential: { kind: "root" }, route: "test" }, "standard", {}),
     );
     if (!changed.ok || changed.value.secret === undefined) throw new Error("no secret was made");
     pass("3s");

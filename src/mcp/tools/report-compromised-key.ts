@@ -46,7 +46,7 @@ const data = z.object({
         .describe("What was done: started, escalated, revoked, discarded, retried, notified…"),
       rotation: z.string().nullable().describe("Id of the rotation that replaces it."),
       secondsToDead: z.number().nullable(),
-      open: z.array(z.string()).describe("What is left to do."),
+      todo: z.array(z.string()).describe("What is left to do."),
     }),
   ),
 });
@@ -112,7 +112,7 @@ async function report(visitor: Visitor, given: Input): Promise<Outcome<z.input<t
   return {
     headline: headlineOf(made),
     data: { compromise: made.id, state: made.state, leaks: made.items },
-    warnings: made.items.flatMap(({ open }) => open),
+    warnings: made.items.flatMap(({ todo }) => todo),
     actions: made.items.flatMap(({ key: id, rotation }) => [
       ...(rotation ? [{ tool: "get_rotation", args: { rotation }, reason: "see it replaced" }] : []),
       ...(id
