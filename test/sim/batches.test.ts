@@ -305,8 +305,9 @@ describe("two batches of the same keys", () => {
       const { state, started, joined, succeeded, skipped } = batchOf(fleet, id);
       expect({ state, joined, succeeded }).toEqual({ state: "done", joined: 0, succeeded: started });
       expect(started + (skipped["rotation-live"]?.count ?? 0)).toBe(80);
-      expect(skipped["rotation-live"]?.count).toBeGreaterThan(0);
     }
+    const left = ids.map((id) => batchOf(fleet, id).skipped["rotation-live"]?.count ?? 0);
+    expect(Math.max(...left)).toBeGreaterThan(0);
     const rotated = new Set(ids.flatMap((id) => rotationsOf(fleet, id).map(({ keyId }) => keyId)));
     expect(rotated.size).toBe(80);
     expect(findWrong(fleet)).toEqual([]);
