@@ -25,7 +25,7 @@ export function actingOf(context: EngineContext, { id }: Caller, { client, reaso
 }
 
 /** A text without control characters, of bounded length, with what is or looks like a value of this keyring taken out. */
-export function speakable(context: EngineContext, text: string, maxLength: number): string {
+function speakable(context: EngineContext, text: string, maxLength: number): string {
   const plain = text.replace(/[\s\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ");
   return withoutValues(context, plain).trim().slice(0, maxLength);
 }

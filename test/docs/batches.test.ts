@@ -46,7 +46,7 @@ it("explains every field of a batch that does not explain itself", () => {
 
 it("names the numbers that hold", () => {
   expect(page).toContain(`At most ${WINDOW} rotations`);
-  expect(page).toContain(`${COUNTED_WINDOW} of them at a connection`);
+  expect(page).toContain(`${COUNTED_WINDOW} of one batch at a connection`);
   expect(page).toContain(`When ${MAX_STUCK_AT_ONE} at one connection wait like that, or ${MAX_STUCK} in all`);
   expect(page).toContain(`When ${FAILED_IN_ROW} rotations fail one after another`);
 });

@@ -58,11 +58,13 @@ describe("calls that destroy, by keys that a caller has just made", () => {
       body: { name: "child", provider: "access", scopes: ["keys:revoke"] },
     });
     const callers = [new McpCaller(maker.secret), new McpCaller(made.body.secret)];
-    const revoke = async (by: McpCaller | undefined) =>
-      (await by?.tool("revoke_api_key", { key: "nobody", reason: "a try", confirm: "revoke-now" }))?.error
-        ?.code;
-    for (let time = 0; time < 5; time++) expect(await revoke(callers[time % 2])).toBe("not-found");
-    expect([await revoke(callers[0]), await revoke(callers[1])]).toEqual([
+    for (let nth = 0; nth < 6; nth++) {
+      await maker.call("POST", "/v1/keys", { body: { name: `key-${nth}`, provider: "issuer" } });
+    }
+    const revoke = async (by: McpCaller | undefined, key: string) =>
+      (await by?.tool("revoke_api_key", { key, reason: "a try", confirm: "revoke-now" }))?.error?.code;
+    for (let nth = 0; nth < 5; nth++) expect(await revoke(callers[nth % 2], `key-${nth}`)).toBeUndefined();
+    expect([await revoke(callers[0], "key-5"), await revoke(callers[1], "key-5")]).toEqual([
       "too-destructive",
       "too-destructive",
     ]);

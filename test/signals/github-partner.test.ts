@@ -1,5 +1,5 @@
 /** GitHub's partner programme over HTTP: tokens of every keyring at one address, and what GitHub is told of each. */
-import { runInDurableObject } from "cloudflare:test";
+import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { HttpResponse, http } from "msw";
 import { beforeEach, describe, expect, it } from "vitest";
 import { sha256 } from "../../src/crypto/hash.ts";
@@ -11,6 +11,7 @@ import { makeSigner, type Signer } from "../support/ecdsa.ts";
 import { stubOf } from "../support/inside.ts";
 import { meter } from "../support/meter.ts";
 import { network } from "../support/network.ts";
+import { inRegistry } from "../support/registry.ts";
 import { makeScene } from "../support/scene.ts";
 import { closed, reports, strangersToken } from "./support.ts";
 
@@ -161,6 +162,35 @@ describe("GitHub's partner programme", () => {
     }
   });
 
+  it("costs a token nothing when what is beside it, or another item, is odd", async () => {
+    const scene = await makeScene();
+    const { secret } = await scene.key({});
+    const odd = [
+      { token: secret, type: 5, url: { not: "a text" }, source: "x".repeat(5_000) },
+      7,
+      { type: "t" },
+    ];
+    const answer = await partner("/hooks/github", [], { body: JSON.stringify(odd) });
+    expect(answer.status).toBe(200);
+    expect(answer.body).toMatchObject([{ label: "true_positive" }]);
+    await closed(scene);
+    expect(await scene.verdict(secret)).toBe("revoked");
+  });
+
+  it("is served for every keyring that can take it in, and comes again for one that cannot", async () => {
+    const [broken, whole] = [await makeScene(), await makeScene()];
+    const [first, second] = [await broken.key({}), await whole.key({})];
+    await inRegistry((_, { storage }) =>
+      storage.sql.exec("UPDATE keyring SET anchorSeq = 1000, anchorHash = x'00' WHERE code = ?", broken.code),
+    );
+    await abortAllDurableObjects();
+    const body = JSON.stringify([first, second].map(({ secret }) => ({ token: secret, type: "t", url: "" })));
+    const answer = await partner("/hooks/github", [], { body });
+    expect(answer).toMatchObject({ status: 503, body: { code: "report-incomplete" } });
+    await closed(whole);
+    expect(await whole.verdict(second.secret)).toBe("revoked");
+  });
+
   it("sent once more is told the same and does nothing", async () => {
     const scene = await makeScene();
     const { secret } = await scene.key({});
@@ -238,6 +268,15 @@ describe("GitHub's partner programme", () => {
       identifier = known;
       expect((await partner("/hooks/github", [{ token: "any-token" }])).status).toBe(200);
       expect(fetched).toHaveLength(2);
+    });
+
+    it("are asked for once by a flood that comes at the same time", async () => {
+      identifier = `flood-${identifier}`;
+      serveKeys({ [identifier]: github.pem });
+      pass("2m");
+      const all = Array.from({ length: 20 }, () => partner("/hooks/github", [{ token: "any-token" }]));
+      expect(new Set((await Promise.all(all)).map(({ status }) => status))).toEqual(new Set([200]));
+      expect(fetched).toHaveLength(1);
     });
 
     it("that were changed are found", async () => {

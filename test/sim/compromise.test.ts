@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { patchKey } from "../../src/keyring/operations/keys.ts";
 import { compromiseVersion, type LeakResponse } from "../../src/rotation/compromise.ts";
 import { cancelRotation } from "../../src/rotation/interventions.ts";
+import { takeReport } from "../../src/rotation/leak-reports.ts";
 import type { OnCompromise } from "../../src/store/keys.ts";
 import { DAY_MS, findBroken, HOUR_MS, open, ROOT, type Run, rotate } from "./scene.ts";
 import type { Abilities } from "./service.ts";
@@ -35,6 +36,16 @@ function leak({ simulator }: Run, number: number): LeakResponse {
     if (!version) throw new Error("no such version");
     return compromiseVersion(context, version, { source: "test", actor: "root" });
   });
+}
+
+/** The same as part of a report, which is kept. */
+function report({ simulator }: Run, number: number, body: string): void {
+  const items = [{ leaked: { key: "billing", version: number }, source: "test" }];
+  simulator.act((context) => takeReport(context, { source: "api", reporter: "root", body, items }));
+}
+
+function told({ simulator }: Run) {
+  return simulator.store.events.page({ type: "key.compromised" }, Infinity, 10).rows;
 }
 
 function stages({ simulator }: Run): string[] {
@@ -165,6 +176,36 @@ describe("a leaked current version", () => {
     expect(stages(run)).toEqual(["current"]);
     expect(simulator.calls).toEqual([]);
     expect(simulator.store.events.page({ type: "key.compromised" }, Infinity, 1).rows).toHaveLength(1);
+  });
+
+  it("is said to stay as it is once, however often it is reported", async () => {
+    const { run, simulator } = await begin(OURS, "notify-only");
+    for (let times = 0; times < 3; times++) report(run, 1, `report-${times}`);
+    await simulator.runFor(2 * SECOND_MS);
+    expect(told(run)).toHaveLength(1);
+  });
+
+  it("is reported again while it is dealt with: nothing more is said, and nothing more is called", async () => {
+    const { run, simulator, faults } = await begin(OURS);
+    faults.set("mint", "refused");
+    leak(run, 1);
+    await simulator.runFor(10 * SECOND_MS);
+    const asked = simulator.calls.filter((call) => call === "mint").length;
+    for (let times = 0; times < 5; times++) expect(leak(run, 1).action).toBe("escalated");
+    await simulator.runFor(SECOND_MS);
+    expect(told(run)).toHaveLength(1);
+    expect(simulator.calls.filter((call) => call === "mint")).toHaveLength(asked);
+    // Once it waits for its service to end it, no report shortens that wait but the first.
+    faults.clear();
+    faults.set("revoke", "server-error");
+    await simulator.runFor(10 * 60 * SECOND_MS);
+    expect(stages(run)[0]).toBe("revoking: compromised");
+    const ended = simulator.calls.filter((call) => call === "revoke").length;
+    for (let times = 0; times < 5; times++) {
+      expect(leak(run, 1).action).toBe("retried");
+      await simulator.runFor(SECOND_MS);
+    }
+    expect(simulator.calls.filter((call) => call === "revoke")).toHaveLength(ended);
   });
 
   it("is replaced first, whatever the policy says, where only a mint can end it", async () => {
