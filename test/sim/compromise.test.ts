@@ -39,8 +39,8 @@ function leak({ simulator }: Run, number: number): LeakResponse {
 }
 
 /** The same as part of a report, which is kept. */
-function report({ simulator }: Run, number: number, body: string): void {
-  const items = [{ leaked: { key: "billing", version: number }, source: "test" }];
+function report({ simulator }: Run, version: number | undefined, body: string): void {
+  const items = [{ leaked: { key: "billing", version }, source: "test" }];
   simulator.act((context) => takeReport(context, { source: "api", reporter: "root", body, items }));
 }
 
@@ -185,6 +185,15 @@ describe("a leaked current version", () => {
     expect(told(run)).toHaveLength(1);
   });
 
+  it("is what a signed report named when it first came, whenever it comes again", async () => {
+    const { run, simulator } = await begin(OURS);
+    for (let times = 0; times < 3; times++) {
+      report(run, undefined, "signed");
+      await simulator.runFor(DAY_MS);
+    }
+    expect(stages(run)).toEqual(["revoked: compromised", "current"]);
+  });
+
   it("is reported again while it is dealt with: nothing more is said, and nothing more is called", async () => {
     const { run, simulator, faults } = await begin(OURS);
     faults.set("mint", "refused");
@@ -289,6 +298,21 @@ describe("a leak of the value that a live rotation replaces", () => {
     await simulator.runFor(DAY_MS);
     expect(live(run)).toBeUndefined();
     expect(simulator.calls.filter((name) => name === "mint")).toHaveLength(1);
+    expect(findBroken(run)).toEqual([]);
+  });
+
+  it("does not begin what a worker has in hand a second time", async () => {
+    const { run, simulator, faults } = await begin(OURS);
+    faults.set("mint", "timeout-took-effect");
+    simulator.act(rotate);
+    await simulator.runFor(5 * SECOND_MS);
+    expect(live(run)?.step).toBe("mint");
+    leak(run, 1);
+    await simulator.runFor(5 * SECOND_MS);
+    expect(simulator.calls.filter((call) => call === "mint")).toHaveLength(1);
+    faults.clear();
+    await simulator.runFor(DAY_MS);
+    expect(stages(run)[0]).toBe("revoked: compromised");
     expect(findBroken(run)).toEqual([]);
   });
 
