@@ -196,9 +196,12 @@ describe("a revocation", () => {
     await quiet(scene);
   });
 
-  it("is not answered while the registry takes its time", async () => {
+  it.each([
+    ["/v1/keys/billing/revoke", () => ({ reason: "test" })],
+    ["/v1/compromises", (secret: string) => ({ secret, source: "test" })],
+  ])("is not answered while the registry takes its time (%s)", async (path, bodyOf) => {
     const scene = await makeScene();
-    await scene.key({});
+    const { secret } = await scene.key({ policy: { onCompromise: "revoke-only" } });
     const order: string[] = [];
     const anchor = Registry.prototype.anchor;
     vi.spyOn(Registry.prototype, "anchor").mockImplementation(async function (this: Registry, ...known) {
@@ -207,7 +210,7 @@ describe("a revocation", () => {
       anchor.apply(this, known);
       order.push("on record");
     });
-    await scene.must("POST", "/v1/keys/billing/revoke", { reason: "test" });
+    await scene.must("POST", path, bodyOf(secret));
     order.push("answered");
     expect(order[0]).toBe("on record");
     await quiet(scene);
