@@ -1,6 +1,6 @@
 /** /v1/signals: which sources may report leaks, and what their reports are signed with. */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { forgetSecrets } from "../signals/secrets.ts";
+import { forgetSecrets } from "../keyring/signal-cache.ts";
 import { SIGNAL_SOURCES } from "../store/signals.ts";
 import { onKeyring } from "./auth.ts";
 import { Problem } from "./problem.ts";

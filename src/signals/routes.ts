@@ -10,6 +10,7 @@ import { answer, problems } from "../api/schemas.ts";
 import { parseToken } from "../issuer/token.ts";
 import type { Signal } from "../keyring/methods/compromises.ts";
 import type { SignalKeys } from "../keyring/operations/signals.ts";
+import { FRESH_MS, KEPT_MS, secretsOf } from "../keyring/signal-cache.ts";
 import { keyringOf } from "../keyring/stub.ts";
 import { Gate } from "../outbound/gate.ts";
 import { SIGNAL_SOURCES, type SignalSource } from "../store/signals.ts";
@@ -18,7 +19,6 @@ import { githubAlert } from "./github-alert.ts";
 import { findGithubKey, UNKNOWN_YET } from "./github-keys.ts";
 import { type FoundToken, feedbackOf, isSignedByKey, readBatch } from "./github-partner.ts";
 import { takeReportOf } from "./limits.ts";
-import { FRESH_MS, KEPT_MS, secretsOf } from "./secrets.ts";
 import type { Incoming, SignedSource } from "./signal.ts";
 import { standard } from "./standard.ts";
 

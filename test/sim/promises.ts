@@ -181,7 +181,12 @@ const WORK = [
   { kind: "chore", table: "chore", lane: "5", works: "FALSE" },
   { kind: "subscription", table: "subscription", lane: "5", works: "leaseUntil IS NOT NULL" },
   { kind: "edge", table: "edgeRecord", lane: "6", works: "FALSE" },
-  { kind: "compromise", table: "compromise", lane: "2", works: "actedTo < leaks OR alert IS NOT NULL" },
+  {
+    kind: "compromise",
+    table: "compromise",
+    lane: "8",
+    works: "actedTo < leaks OR (alert IS NOT NULL AND problem IS NULL)",
+  },
 ] as const;
 
 const OWNERS = WORK.map(

@@ -2,9 +2,10 @@
  * What a source's reports are signed with, kept for a moment, so that a flood of forged ones never reaches the keyring. The keyring itself
  * refuses what was checked with secrets that were changed since.
  */
-import type { SignalKeys } from "../keyring/operations/signals.ts";
-import { keyringOf } from "../keyring/stub.ts";
+
 import type { SignalSource } from "../store/signals.ts";
+import type { SignalKeys } from "./operations/signals.ts";
+import { keyringOf } from "./stub.ts";
 
 /** As long as secrets are used without a question. */
 export const KEPT_MS = 60_000;
