@@ -35,7 +35,7 @@ const READING_RUNS = 100;
 /** A keyring that is no longer as it was after so many changes is replaced by a fresh one. */
 const CHANGES_EACH = 3;
 /** Until a route has done once what it is there for, it gets this many more requests that fit. */
-const TRIES = 400;
+const TRIES = 1_500;
 /** What is not at rest by then waits for somebody outside. */
 const REST_MS = 200;
 vi.setConfig({ testTimeout: 120_000 });
