@@ -25,7 +25,9 @@ const summarySchema = z
     receivedAt: timeOutSchema,
     reports: z.int().openapi({ description: "How many things it named." }),
     leaks: z.int().openapi({ description: "How many of those are, or were, ours." }),
-    open: z.int().openapi({ description: "Leaked versions that were not seen dead yet." }),
+    open: z.int().openapi({
+      description: "Leaked versions that were not seen dead yet, and other leaked secrets that count still.",
+    }),
     state: z.enum(["asking", "unreadable", "acting", "open", "closed"]),
     problem: z.string().nullable(),
     lastCall: callSchema.nullable(),

@@ -1,7 +1,7 @@
 /** /v1/signals: which sources may report leaks, and what their reports are signed with. */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { forgetSecrets } from "../keyring/signal-cache.ts";
-import { SIGNAL_SOURCES } from "../store/signals.ts";
+import { SIGNAL_SOURCES, SOURCE_TRAITS } from "../store/signals.ts";
 import { onKeyring } from "./auth.ts";
 import { Problem } from "./problem.ts";
 import { answer, jsonBody, optionalTimeOutSchema, problems, security, timeOutSchema } from "./schemas.ts";
@@ -101,7 +101,11 @@ export function addSignalSettings(app: OpenAPIHono<{ Bindings: Env }>): void {
   app.openapi(set, async (c) => {
     const { source } = c.req.valid("param");
     const input = c.req.valid("json");
-    if (source === "standard" && input.secret !== undefined && !STANDARD_SECRET.test(input.secret)) {
+    if (
+      SOURCE_TRAITS[source].secret === "whsec" &&
+      input.secret !== undefined &&
+      !STANDARD_SECRET.test(input.secret)
+    ) {
       const message = "must be whsec_ and base64 of 24 to 64 bytes, as Standard Webhooks has it";
       throw new Problem({ code: "invalid", errors: [{ path: "secret", message }] });
     }

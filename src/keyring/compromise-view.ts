@@ -1,5 +1,7 @@
 /** A report of leaks as the API shows it: what it named, what was done, when, and what is open still. Made of the rows as they are now. */
+import type { EngineContext } from "../rotation/context.ts";
 import { todoOf } from "../rotation/leak-reports.ts";
+import { listOtherPrints } from "../rotation/other-secrets.ts";
 import type { CompromiseRow, LeakAction, LeakKind, LeakRow, ReportSource } from "../store/compromises.ts";
 import type { RotationRow } from "../store/rotations.ts";
 import type { Store } from "../store/store.ts";
@@ -16,7 +18,7 @@ export interface CompromiseSummaryView {
   /** How many things it named, and how many of those are ours. */
   reports: number;
   leaks: number;
-  /** Leaked versions that were not seen dead yet. */
+  /** Leaked versions that were not seen dead yet, and other leaked secrets that count still. */
   open: number;
   /** `asking`: an alert does not say what leaked, and its service is asked. */
   state: "asking" | "unreadable" | "acting" | "open" | "closed";
@@ -62,8 +64,9 @@ export interface CompromiseView extends CompromiseSummaryView {
   items: LeakView[];
 }
 
-export function summarizeCompromise(store: Store, row: CompromiseRow): CompromiseSummaryView {
-  const { open } = store.leaks.standingOf(row.id);
+export function summarizeCompromise(context: EngineContext, row: CompromiseRow): CompromiseSummaryView {
+  const { leaks } = context.store;
+  const open = leaks.standingOf(row.id).open + counting(context, leaks.secretsOf(row.id)).length;
   return {
     id: row.id,
     source: row.source,
@@ -79,14 +82,20 @@ export function summarizeCompromise(store: Store, row: CompromiseRow): Compromis
 }
 
 /** With a page of its leaks. */
-export function viewCompromise(store: Store, row: CompromiseRow, leaks: readonly LeakRow[]): CompromiseView {
+export function viewCompromise(
+  context: EngineContext,
+  row: CompromiseRow,
+  leaks: readonly LeakRow[],
+): CompromiseView {
+  const { store } = context;
   const { lastDeadAt } = store.leaks.standingOf(row.id);
-  const summary = summarizeCompromise(store, row);
+  const summary = summarizeCompromise(context, row);
+  const left = new Set(counting(context, leaks).map(({ id }) => id));
   const isOver = summary.state === "closed" && lastDeadAt !== null;
   return {
     ...summary,
     secondsToDead: isOver ? secondsBetween(row.receivedAt, lastDeadAt) : null,
-    items: leaks.map((leak) => viewLeak(store, row, leak)),
+    items: leaks.map((leak) => viewLeak(store, row, leak, left.has(leak.id))),
   };
 }
 
@@ -96,7 +105,19 @@ function stateOf(row: CompromiseRow, open: number): CompromiseSummaryView["state
   return open > 0 ? "open" : "closed";
 }
 
-function viewLeak(store: Store, report: CompromiseRow, leak: LeakRow): LeakView {
+/** Those that are of no version and whose secret counts still: nobody has changed it, or the old one has its overlap yet. */
+function counting(context: EngineContext, leaks: readonly LeakRow[]): LeakRow[] {
+  const others = leaks.filter(({ kind }) => kind !== "version");
+  if (others.length === 0) return [];
+  const nameOf = (kind: LeakKind, subject: string, print: Uint8Array) =>
+    `${kind} ${subject} ${Buffer.from(print).toString("hex")}`;
+  const now = new Set(
+    [...listOtherPrints(context)].map(({ kind, subject, print }) => nameOf(kind, subject, print)),
+  );
+  return others.filter(({ kind, subject, print }) => print !== null && now.has(nameOf(kind, subject, print)));
+}
+
+function viewLeak(store: Store, report: CompromiseRow, leak: LeakRow, counts: boolean): LeakView {
   const version = leak.kind === "version" ? store.versions.get(leak.subject) : undefined;
   const rotation = leak.rotationId === null ? undefined : store.rotations.get(leak.rotationId);
   const deadAt = version && isDead(version) ? (version.revokedAt ?? version.serviceRevokedAt) : null;
@@ -118,7 +139,7 @@ function viewLeak(store: Store, report: CompromiseRow, leak: LeakRow): LeakView 
     confirmed: version && isDead(version) ? version.confirmed : null,
     timeline: timelineOf(store, report, leak, version, rotation),
     deliveries: deliveries.map(viewDelivery),
-    todo: todoOfLeak(store, leak, version, rotation),
+    todo: todoOfLeak(store, leak, counts, version, rotation),
   };
 }
 
@@ -163,11 +184,12 @@ function timelineOf(
 function todoOfLeak(
   store: Store,
   { kind, subject, action }: LeakRow,
+  counts: boolean,
   version: VersionRow | undefined,
   rotation: RotationRow | undefined,
 ): string[] {
   if (action === null) return ["It is acted on next."];
-  if (kind !== "version") return [todoOf(kind, subject)];
+  if (kind !== "version") return counts ? [todoOf(kind, subject)] : [];
   const open: string[] = [];
   if (version && !isDead(version)) open.push(restOf(version, action));
   if (rotation?.live) {

@@ -49,6 +49,9 @@ export interface Taken {
   news: number;
 }
 
+/** Who reports what was signed. */
+export const SIGNAL = "signal";
+
 /** Leaks that one commit acts on. */
 const ACTED_AT_ONCE = 25;
 /** A key that is only named has one emergency rotation in so long, whatever its own cooldown. */
@@ -126,7 +129,7 @@ function addLeaks(
   let count = row.leaks;
   for (const [index, item] of items.entries()) {
     const words = (text: string | undefined) => wordsOf(context, text, [item.leaked, ...hidden]);
-    for (const { kind, subject, version } of found[index] ?? []) {
+    for (const { kind, subject, version, print } of found[index] ?? []) {
       if (seen.has(`${kind} ${subject}`)) continue;
       seen.add(`${kind} ${subject}`);
       store.leaks.insert({
@@ -136,6 +139,7 @@ function addLeaks(
         keyId: version?.keyId ?? null,
         number: version?.number ?? null,
         stage: version?.stage ?? null,
+        print: print ?? null,
         source: words(item.source),
         url: words(item.url),
         action: version && isHeldBack(context, row, item.leaked, version) ? "held-back" : null,
@@ -165,7 +169,7 @@ function isHeldBack(
   version: VersionRow,
 ): boolean {
   if (!("key" in leaked)) return false;
-  const isNamed = leaked.version === undefined || (row.source === "standard" && version.stage === "current");
+  const isNamed = leaked.version === undefined || (row.reporter === SIGNAL && version.stage === "current");
   return isNamed && restsAt(context, version.keyId) !== null;
 }
 
@@ -225,7 +229,7 @@ function act(
 }
 
 function actorOf(reporter: string): string {
-  return reporter === "signal" ? "rekey" : reporter;
+  return reporter === SIGNAL ? "rekey" : reporter;
 }
 
 /** What a person does about a secret that is no key. */

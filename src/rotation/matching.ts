@@ -8,7 +8,7 @@ import { parseToken } from "../issuer/token.ts";
 import type { LeakKind } from "../store/compromises.ts";
 import type { VersionRow } from "../store/versions.ts";
 import type { EngineContext } from "./context.ts";
-import { listOtherSecrets, MANY } from "./other-secrets.ts";
+import { listOtherPrints } from "./other-secrets.ts";
 
 /** Something that is said to have leaked: the value itself, or what stands for it. */
 export type Leaked =
@@ -24,6 +24,8 @@ export interface Found {
   subject: string;
   /** Of a version. */
   version?: VersionRow;
+  /** Of any other secret; see `OtherPrint`. */
+  print?: Uint8Array;
 }
 
 /** For each thing that was reported, what of ours it is: none, one, or the few that share a value. */
@@ -33,7 +35,6 @@ export function findLeaked(context: EngineContext, reports: readonly Leaked[]): 
   const byPrint = groupByHex(prints, (known) => context.store.versions.byFingerprints(known));
   const byToken = findTokens(context, secrets);
   const others = findOthers(context);
-  const claimTokens = findClaimTokens(context);
   return reports.map((one, index) => {
     if ("key" in one) return findByName(context, one);
     const secret = secrets[index];
@@ -45,7 +46,7 @@ export function findLeaked(context: EngineContext, reports: readonly Leaked[]): 
     return [
       ...versions.map((version): Found => ({ kind: "version", subject: version.id, version })),
       ...(print === undefined ? [] : (others.get(hex(print)) ?? [])),
-      ...(secret === undefined ? [] : (claimTokens.get(hex(sha256(secret))) ?? [])),
+      ...(secret === undefined ? [] : (others.get(hex(sha256(secret))) ?? [])),
     ];
   });
 }
@@ -96,23 +97,12 @@ function findByName(
 
 function findOthers(context: EngineContext): Map<string, Found[]> {
   const found = new Map<string, Found[]>();
-  for (const { kind, subject, secret } of listOtherSecrets(context)) {
-    const print = hex(context.vault.fingerprint(secret));
-    const known = found.get(print) ?? [];
-    if (!known.some((one) => one.kind === kind && one.subject === subject)) known.push({ kind, subject });
-    found.set(print, known);
+  for (const one of listOtherPrints(context)) {
+    const known = found.get(hex(one.print)) ?? [];
+    if (!known.some(({ kind, subject }) => kind === one.kind && subject === one.subject)) known.push(one);
+    found.set(hex(one.print), known);
   }
   return found;
-}
-
-/** By SHA-256: of a claim token no more is kept. */
-function findClaimTokens({ store }: EngineContext): Map<string, Found[]> {
-  const claiming = store.destinations
-    .list("", MANY)
-    .flatMap(({ id, claimDigest }) => (claimDigest === null ? [] : [{ id, claimDigest }]));
-  return new Map(
-    claiming.map(({ id, claimDigest }) => [hex(claimDigest), [{ kind: "claim-token", subject: id }]]),
-  );
 }
 
 function hex(bytes: Uint8Array): string {

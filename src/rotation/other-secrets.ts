@@ -7,23 +7,36 @@ import { secretsAt } from "./secret-list.ts";
 import { openSignalSecrets } from "./signals.ts";
 import { openSigningSecrets } from "./signing-secrets.ts";
 
-export interface OtherSecret {
+interface OtherSecret {
   kind: LeakKind;
   /** Id of what it belongs to. */
   subject: string;
   secret: string;
 }
 
+/** By what one of them is known again. */
+export interface OtherPrint {
+  kind: LeakKind;
+  subject: string;
+  /** Keyed hash; of a claim token, of which no more is kept, SHA-256. */
+  print: Uint8Array;
+}
+
 /** What is shorter is a name or a number. */
 const MIN_SECRET_LENGTH = 8;
 /** More of a kind than any keyring has. */
-export const MANY = 10_000;
+const MANY = 10_000;
 
 const fieldsSchema = z.record(z.string(), z.string());
 
-/** Each of them, opened one by one. Their number is that of the accounts and receivers, not of the keys. */
-export function* listOtherSecrets(context: EngineContext): Generator<OtherSecret> {
-  for (const one of listAll(context)) if (one.secret.length >= MIN_SECRET_LENGTH) yield one;
+/** Each that counts now, opened one by one. Their number is that of the accounts and receivers, not of the keys. */
+export function* listOtherPrints(context: EngineContext): Generator<OtherPrint> {
+  for (const { kind, subject, secret } of listAll(context)) {
+    if (secret.length >= MIN_SECRET_LENGTH) yield { kind, subject, print: context.vault.fingerprint(secret) };
+  }
+  for (const { id: subject, claimDigest: print } of context.store.destinations.list("", MANY)) {
+    if (print !== null) yield { kind: "claim-token", subject, print };
+  }
 }
 
 function* listAll(context: EngineContext): Generator<OtherSecret> {

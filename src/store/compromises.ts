@@ -1,16 +1,23 @@
 /**
  * Tables `compromise` and `leak`: a report that something leaked, and each thing of ours that it named. What leaked is never kept, only
- * which version or secret it was.
+ * which version or secret it was, and of a secret a hash.
  */
 import type { DueQueue } from "./due.ts";
 import type { HeldSql } from "./held-sql.ts";
 import type { RowCache } from "./row-cache.ts";
+import type { SignalSource } from "./signals.ts";
 import { Table } from "./table.ts";
 import type { Stage } from "./versions.ts";
 import { type CallReport, type Claimable, WorkTable } from "./work-table.ts";
 
 /** Where a report came from: a signal, or somebody by `POST /v1/compromises`. */
 export type ReportSource = "github" | "github-alert" | "gitguardian" | "standard" | "api";
+
+/** Whose secrets sign reports of this kind; undefined for what people report. */
+export function signalOf(source: ReportSource): SignalSource | undefined {
+  if (source === "api") return undefined;
+  return source === "github-alert" ? "github" : source;
+}
 
 /** An alert that does not say what leaked: its service has to be asked. */
 export interface AlertRef {
@@ -73,6 +80,8 @@ export interface LeakRow {
   number: number | null;
   /** Where the version stood. */
   stage: Stage | null;
+  /** Keyed hash of a secret that is no version's (SHA-256 of a claim token), so that it is seen whether it counts still. */
+  print: Uint8Array | null;
   /** Where it was seen, in the reporter's words. */
   source: string | null;
   url: string | null;
@@ -163,6 +172,7 @@ export class LeakTable extends Table<LeakRow> {
       keyId: "plain",
       number: "plain",
       stage: "plain",
+      print: "blob",
       source: "plain",
       url: "plain",
       action: "plain",
@@ -182,6 +192,15 @@ export class LeakTable extends Table<LeakRow> {
       `${compromiseId}/~`,
     );
     return row ?? { open: 0, lastDeadAt: null };
+  }
+
+  /** Leaks of a report that are of no version. */
+  secretsOf(compromiseId: string): LeakRow[] {
+    return this.select(
+      "WHERE id >= ? AND id < ? AND kind <> 'version' ORDER BY id",
+      leakId(compromiseId, 0),
+      `${compromiseId}/~`,
+    );
   }
 
   /** Whether it was said before that nothing is done about a version. */

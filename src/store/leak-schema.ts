@@ -38,6 +38,7 @@ export const LEAK_SCHEMA = `
     keyId TEXT,
     number INTEGER,
     stage TEXT,
+    print BLOB,
     source TEXT,
     url TEXT,
     action TEXT,

@@ -7,6 +7,20 @@ import { Table } from "./table.ts";
 export const SIGNAL_SOURCES = ["github", "gitguardian", "standard"] as const;
 export type SignalSource = (typeof SIGNAL_SOURCES)[number];
 
+/** What a source is like. */
+export interface SourceTraits {
+  /** In what form its secret comes: any text, or `whsec_` and base64 as Standard Webhooks has it. */
+  secret: "text" | "whsec";
+  /** Whether it sends alerts that do not say what leaked, so that a connection has to fetch it. */
+  hasAlerts: boolean;
+}
+
+export const SOURCE_TRAITS: Readonly<Record<SignalSource, SourceTraits>> = {
+  github: { secret: "text", hasAlerts: true },
+  gitguardian: { secret: "text", hasAlerts: false },
+  standard: { secret: "whsec", hasAlerts: false },
+};
+
 export interface SignalRow {
   id: SignalSource;
   /** The secrets, sealed; null for a source that was turned off. */

@@ -1,6 +1,7 @@
 /** What an Idempotency-Key stands for is forgotten in time: its secret after 60 s, all of it after 24 h. */
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { sha256 } from "../../src/crypto/hash.ts";
 import { makeKeyring, ROOT, request, type TestKeyring } from "../support/api.ts";
 import { expectProblem, makeKey, objectOf, readTables, settle } from "./fixtures.ts";
 
@@ -85,6 +86,15 @@ describe.each(CASES)("$what", ({ path, body, other, field, idOf }) => {
       expect(again.body).not.toHaveProperty(field);
       expect(idOf(again.body)).toBe(idOf(first));
     }
+  });
+
+  it("is kept with no hash of its request that a guess could be compared with", async () => {
+    const { ring } = await begin();
+    const [row] = await kept(ring);
+    const plain = Buffer.from(sha256(JSON.stringify(body))).toString("hex");
+    const hash = Buffer.from(row?.bodyHash as ArrayBuffer).toString("hex");
+    expect(hash).toMatch(/^[0-9a-f]{64}$/);
+    expect(hash).not.toBe(plain);
   });
 
   it("is wiped by the alarm after 60 s, and the rest after 24 h", async () => {

@@ -2,7 +2,7 @@
 import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { HttpResponse, http } from "msw";
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import type { CompromiseSummaryView, CompromiseView } from "../../src/keyring/compromise-view.ts";
+import type { CompromiseView } from "../../src/keyring/compromise-view.ts";
 import type { Report } from "../../src/rotation/leak-reports.ts";
 import { pass } from "../support/clock.ts";
 import { eventually } from "../support/eventually.ts";
@@ -11,11 +11,9 @@ import { network } from "../support/network.ts";
 import { inRegistry } from "../support/registry.ts";
 import { cron, makeScene, type Scene } from "../support/scene.ts";
 import { exportFile, importFile, PASSPHRASE, wipe } from "../support/transfer.ts";
+import { reports } from "./support.ts";
 
 const SOURCE = "a public repository";
-
-const reports = async (scene: Scene) =>
-  (await scene.must<{ items: CompromiseSummaryView[] }>("GET", "/v1/compromises")).items;
 
 /** Takes a signal in, and lets nothing happen after that: whatever was to come in a moment does not. */
 function acceptAndDie(scene: Scene, report: Omit<Report, "reporter">): Promise<{ alarmAt: number | null }> {

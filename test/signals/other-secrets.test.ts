@@ -1,13 +1,16 @@
 /** Secrets that are no keys: what is said when one of them leaks, and how it is changed. */
+import { runInDurableObject } from "cloudflare:test";
 import { http } from "msw";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
 import type { CompromiseView } from "../../src/keyring/compromise-view.ts";
 import { pass } from "../support/clock.ts";
-import { quiet, ring } from "../support/inside.ts";
+import { eventually } from "../support/eventually.ts";
+import { quiet, ring, stubOf } from "../support/inside.ts";
 import { network } from "../support/network.ts";
 import type { Message } from "../support/receiver.ts";
 import { makeScene, type Scene } from "../support/scene.ts";
+import { reports, setUp } from "./support.ts";
 
 const report = (scene: Scene, secret: string) =>
   scene.must<CompromiseView>("POST", "/v1/compromises", { secret, source: "a public repository" });
@@ -34,7 +37,7 @@ describe("what leaked and is no key", () => {
   it("is the credential of a connection: an event says what a person does, and nothing stops meanwhile", async () => {
     const scene = await makeScene();
     const id = await connect(scene);
-    const { items, leaks } = await report(scene, CREDENTIAL);
+    const { id: reported, items, leaks } = await report(scene, CREDENTIAL);
     expect(leaks).toBe(1);
     expect(items).toMatchObject([{ kind: "connection", subject: id, action: "asked", key: null }]);
     expect(items[0]?.todo).toEqual([expect.stringContaining(`PATCH /v1/connections/${id}`)]);
@@ -45,6 +48,13 @@ describe("what leaked and is no key", () => {
       todo: expect.stringContaining(`PATCH /v1/connections/${id}`),
     });
     expect(JSON.stringify(event)).not.toContain(CREDENTIAL);
+    const read = () => scene.must<CompromiseView>("GET", `/v1/compromises/${reported}`);
+    expect(await read()).toMatchObject({ state: "open", open: 1 });
+    expect(await reports(scene)).toMatchObject([{ state: "open", open: 1 }]);
+    await scene.must("PATCH", "/v1/connections/mail", {
+      credential: { secret: "sg_admin_key_that_came_after_it" },
+    });
+    expect(await read()).toMatchObject({ state: "closed", open: 0, items: [{ action: "asked", todo: [] }] });
   });
 
   it("is not what a connection had before its credential was changed", async () => {
@@ -74,7 +84,9 @@ describe("what leaked and is no key", () => {
     const scene = await makeScene();
     const hook = await scene.webhook("hook");
     const { id: key } = await scene.key({ destinations: ["hook"], policy: { cooldown: "0" } });
-    const { items } = await report(scene, hook.signingSecret);
+    const { id: reported, items } = await report(scene, hook.signingSecret);
+    const stateOf = async () =>
+      (await scene.must<CompromiseView>("GET", `/v1/compromises/${reported}`)).state;
     const { id } = await scene.destination("hook");
     expect(items).toMatchObject([{ kind: "destination", subject: id, action: "asked" }]);
     expect(items[0]?.todo[0]).toContain(`PATCH /v1/destinations/${id} {"rotateSecret":true}`);
@@ -98,7 +110,12 @@ describe("what leaked and is no key", () => {
       true,
       true,
     ]);
+    // While the old one counts, it can be misused.
+    expect(await stateOf()).toBe("open");
     pass("25h");
+    // Its time is over, whether or not anybody has written the list without it.
+    expect(await stateOf()).toBe("closed");
+    expect((await report(scene, hook.signingSecret)).leaks).toBe(0);
     await ring(scene);
     const after = await rotate();
     expect([isSigned(after, hook.signingSecret), isSigned(after, changed.signingSecret)]).toEqual([
@@ -112,10 +129,12 @@ describe("what leaked and is no key", () => {
     const scene = await makeScene();
     const hook = await scene.webhook("hook", { secretMode: "claim" });
     const { id } = await scene.destination("hook");
-    const { items } = await report(scene, hook.claimToken);
+    const { id: reported, items, state } = await report(scene, hook.claimToken);
+    expect(state).toBe("open");
     expect(items).toMatchObject([{ kind: "claim-token", subject: id, action: "asked" }]);
     const body = { rotateClaimToken: true };
     const { claimToken } = await scene.must<{ claimToken: string }>("PATCH", `/v1/destinations/${id}`, body);
+    expect(await scene.must("GET", `/v1/compromises/${reported}`)).toMatchObject({ state: "closed" });
     expect((await report(scene, hook.claimToken)).leaks).toBe(0);
     expect((await report(scene, claimToken)).items).toMatchObject([{ kind: "claim-token" }]);
   });
@@ -144,6 +163,31 @@ describe("what leaked and is no key", () => {
     const { items } = await report(scene, secret);
     expect(items).toMatchObject([{ kind: "signal", subject: "gitguardian", action: "asked" }]);
     expect(items[0]?.todo[0]).toContain("DELETE /v1/signals/gitguardian");
+  });
+
+  it("is cut from the words about whatever else the same report names", async () => {
+    const scene = await makeScene();
+    await connect(scene);
+    const { secret } = await scene.key({});
+    const signer = await setUp(scene, "gitguardian");
+    const url = `https://paste.example/?also=${CREDENTIAL}`;
+    await runInDurableObject(stubOf(scene), (object) => {
+      const leaked = [secret, CREDENTIAL, signer].map((one) => ({
+        leaked: { secret: one },
+        source: one,
+        url,
+      }));
+      object.acceptSignal({ source: "standard", body: "signed", items: leaked });
+    });
+    const kept = await eventually(async () => {
+      const [one] = await reports(scene);
+      const body = await scene.must<CompromiseView>("GET", `/v1/compromises/${one?.id}`);
+      expect(body.items).toHaveLength(3);
+      expect(body.items.every(({ action }) => action !== null)).toBe(true);
+      return JSON.stringify([body, await scene.events()]);
+    });
+    for (const one of [secret, CREDENTIAL, signer]) expect(kept).not.toContain(one);
+    expect(kept).toContain("https://paste.example/?also=[value]");
   });
 
   it("refuses a new secret where nothing is signed or claimed", async () => {

@@ -1,6 +1,7 @@
 /** Reports of leaks, by people and by signals, over RPC. */
 import { err, ok } from "../../result.ts";
 import type { Report, Taken } from "../../rotation/leak-reports.ts";
+import { signalOf } from "../../store/compromises.ts";
 import type { SignalSource } from "../../store/signals.ts";
 import type { CompromiseSummaryView, CompromiseView } from "../compromise-view.ts";
 import type { Answer, Call } from "../host.ts";
@@ -97,7 +98,8 @@ export class CompromiseMethods extends SubscriptionMethods {
    * @returns for each thing that was reported whether it is, or was, ours
    */
   acceptSignal({ revision, ...report }: Signal): Answer<Pick<Taken, "matched">> {
-    const source = sourceOf(report.source);
+    const source = signalOf(report.source);
+    if (source === undefined) throw new Error("a report by somebody is no signal");
     return hostOf(this).accept(({ context }) => {
       const isStale = revision !== undefined && signals.keysOfSignal(context, source).revision !== revision;
       if (isStale) return err({ code: "signature-invalid" });
@@ -107,8 +109,4 @@ export class CompromiseMethods extends SubscriptionMethods {
       return ok({ matched: compromises.acceptSignal(context, report).matched });
     });
   }
-}
-
-function sourceOf(source: Report["source"]): SignalSource {
-  return signals.isSignalSource(source) ? source : "github";
 }

@@ -2,7 +2,14 @@
 import type { Failure } from "../../errors/catalogue.ts";
 import { err, ok, type Result } from "../../result.ts";
 import type { EngineContext } from "../../rotation/context.ts";
-import { actOnReport, type Report, restsAt, type Taken, takeReport } from "../../rotation/leak-reports.ts";
+import {
+  actOnReport,
+  type Report,
+  restsAt,
+  SIGNAL,
+  type Taken,
+  takeReport,
+} from "../../rotation/leak-reports.ts";
 import type { Leaked } from "../../rotation/matching.ts";
 import type { CompromiseRow } from "../../store/compromises.ts";
 import type { Caller } from "../caller.ts";
@@ -79,27 +86,28 @@ function findRefusal(context: EngineContext, caller: Caller, leaked: Leaked): Fa
 
 /** Takes in a signal whose signature was found good. It is acted on in a moment, whatever it matched. */
 export function acceptSignal(context: EngineContext, report: Omit<Report, "reporter">): Taken {
-  return takeReport(context, { ...report, reporter: "signal" });
+  return takeReport(context, { ...report, reporter: SIGNAL });
 }
 
 /** A page of reports, newest first. */
 export function listCompromises(
-  { store }: EngineContext,
+  context: EngineContext,
   isMatched: boolean | undefined,
   page: PageRequest,
 ): Result<Page<CompromiseSummaryView>, Failure> {
   const before = decodeCursor(page.cursor, "cmp");
   if (before === undefined) return err(badCursor());
-  const rows = store.compromises.list(before, page.limit + 1, isMatched);
-  return ok(pageOf(rows, page.limit, (row) => summarizeCompromise(store, row)));
+  const rows = context.store.compromises.list(before, page.limit + 1, isMatched);
+  return ok(pageOf(rows, page.limit, (row) => summarizeCompromise(context, row)));
 }
 
 /** A report with a page of what it named. */
 export function getCompromise(
-  { store }: EngineContext,
+  context: EngineContext,
   id: string,
   page: PageRequest,
 ): Result<CompromiseView & { nextCursor: string | null }, Failure> {
+  const { store } = context;
   const row = store.compromises.get(id);
   if (!row) return err({ code: "not-found", detail: "no report of a leak has this id" });
   const from = decodeCursor(page.cursor, "number");
@@ -108,5 +116,5 @@ export function getCompromise(
   const leaks = store.leaks.of(id, start, page.limit);
   const next = start + leaks.length;
   const nextCursor = next < row.leaks ? encodeCursor(String(next)) : null;
-  return ok({ ...viewCompromise(store, row, leaks), nextCursor });
+  return ok({ ...viewCompromise(context, row, leaks), nextCursor });
 }

@@ -6,7 +6,7 @@ import { type EngineContext, record } from "../../rotation/context.ts";
 import { askAgain } from "../../rotation/leak-reports.ts";
 import { overlapEndsAt, secretsAt, withNew } from "../../rotation/secret-list.ts";
 import { openSignalSecrets, sealSignalSecrets } from "../../rotation/signals.ts";
-import { SIGNAL_SOURCES, type SignalRow, type SignalSource } from "../../store/signals.ts";
+import { type SignalRow, type SignalSource, SOURCE_TRAITS } from "../../store/signals.ts";
 import type { Caller } from "../caller.ts";
 import { findCallerCooldown } from "../power.ts";
 
@@ -67,7 +67,7 @@ export function setSignal(
   const made =
     input.secret !== undefined || keepsSecret
       ? undefined
-      : source === "standard"
+      : SOURCE_TRAITS[source].secret === "whsec"
         ? newSigningSecret(random)
         : Buffer.from(random(SECRET_BYTES)).toString("base64url");
   const secret = input.secret ?? made;
@@ -105,11 +105,11 @@ function findConnection(
   if (idOrName === undefined || idOrName === null) return ok(null);
   const found = context.store.connections.find(idOrName);
   const reads = found && context.providerOf({ provider: found.provider }).readAlert !== undefined;
-  if (found && reads && source === "github") return ok(found.id);
-  const message =
-    source === "github"
-      ? "must be the id or name of a connection of the provider github"
-      : "is of use to github only, whose alerts do not say what leaked";
+  const { hasAlerts } = SOURCE_TRAITS[source];
+  if (found && reads && hasAlerts) return ok(found.id);
+  const message = hasAlerts
+    ? "must be the id or name of a connection whose provider reads alerts"
+    : "is of use only to a source whose alerts do not say what leaked";
   return err({ code: "invalid", errors: [{ path: "connection", message }] });
 }
 
@@ -163,10 +163,6 @@ export function noteHeard({ store, now }: EngineContext, source: SignalSource): 
   if (row && (row.heardAt === null || row.heardAt + HEARD_EVERY_MS <= now())) {
     store.signals.update(row, { heardAt: now() });
   }
-}
-
-export function isSignalSource(text: string): text is SignalSource {
-  return (SIGNAL_SOURCES as readonly string[]).includes(text);
 }
 
 function viewSignal(context: EngineContext, row: SignalRow, origin: string): SignalView {

@@ -1,6 +1,6 @@
 /** An alert that does not say what leaked: its service is asked, over the connection that was named for it. */
 import type { AlertResult } from "../../providers/provider.ts";
-import type { CompromiseRow } from "../../store/compromises.ts";
+import { type CompromiseRow, signalOf } from "../../store/compromises.ts";
 import { BACKOFF_MS, backoffMs } from "../backoff.ts";
 import { connectionAt, type EngineContext, providerPort, randomUnit, record } from "../context.ts";
 import { addToReport } from "../leak-reports.ts";
@@ -9,9 +9,14 @@ const NO_CONNECTION =
   'no connection reads its alerts: PUT /v1/signals/github {"connection":"…"} names one of the provider github';
 
 /** Asks for what leaked. */
-export async function readAlert(context: EngineContext, { alert }: CompromiseRow): Promise<AlertResult> {
+export async function readAlert(
+  context: EngineContext,
+  { source, alert }: CompromiseRow,
+): Promise<AlertResult> {
   // The one that is named now: it may have been set up, or mended, since the alert came.
-  const connectionId = context.store.signals.get("github")?.connectionId ?? alert?.connectionId ?? null;
+  const signal = signalOf(source);
+  const named = signal && context.store.signals.get(signal)?.connectionId;
+  const connectionId = named ?? alert?.connectionId ?? null;
   const row = connectionId === null ? undefined : context.store.connections.get(connectionId);
   const connection = row && connectionAt(context, row.id, null);
   if (!alert || !row || !connection) return { kind: "failed", problem: NO_CONNECTION };
